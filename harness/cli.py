@@ -1,0 +1,410 @@
+"""`harness`: the command line. Commands parse, call one function, print the answer to stdout."""
+
+import os
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from harness.errors import HarnessError
+
+if TYPE_CHECKING:
+    from harness.types import Run
+
+FORMATS = click.Choice(["table", "markdown", "csv", "json", "latex"])
+format_option = click.option(
+    "--format",
+    "form",
+    type=FORMATS,
+    default="table",
+    show_default=True,
+    help="How rows are printed.",
+)
+out_option = click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("runs"),
+    show_default=True,
+    help="Folder of all runs.",
+)
+root_option = click.option(
+    "--data-root",
+    type=click.Path(file_okay=False, path_type=Path),
+    envvar="HARNESS_DATA",
+    help="Folder that holds the data sets [default: $HARNESS_DATA, else ./data].",
+)
+
+
+class Group(click.Group):
+    """The commands, with every mistake of a user answered by one sentence on stderr."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Runs the command; a `HarnessError` ends in exit code 1, misuse in 2, ctrl-C in 130."""
+        try:
+            return super().invoke(ctx)
+        except HarnessError as error:
+            if ctx.params.get("traceback"):
+                raise
+            click.echo(f"harness: {error}", err=True)
+            ctx.exit(1)
+        except KeyboardInterrupt:
+            click.echo(
+                "\nharness: stopped. Finished frames are kept; the same command goes on.",
+                err=True,
+            )
+            ctx.exit(130)
+
+
+@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--traceback", is_flag=True, help="Show the full traceback of an error.")
+@click.version_option(package_name="road-anomaly-harness", message="%(version)s")
+def main(traceback: bool) -> None:
+    """Score, evaluate and compare anomaly segmentation methods on road scenes."""
+
+
+@main.command()
+@click.option(
+    "--method",
+    "-m",
+    "methods",
+    multiple=True,
+    required=True,
+    metavar="NAME",
+    help="A method's name, or the path of its .py file; repeatable.",
+)
+@click.option(
+    "--dataset",
+    "-d",
+    "datasets",
+    multiple=True,
+    metavar="NAME",
+    help="A data set's name; repeatable [default: all labelled sets that are ready].",
+)
+@click.option("--network", metavar="NAME", help="The network that post-hoc methods read.")
+@click.option("--weights", metavar="FILE", help="Weights of the network.")
+@click.option("--device", metavar="NAME", help="cpu, cuda, cuda:1 … [default: auto].")
+@click.option("--precision", metavar="NAME", help="float32, bfloat16 or float16.")
+@click.option("--seed", "seeds", type=int, multiple=True, help="Repeatable: one run each.")
+@click.option("--set", "settings", multiple=True, metavar="K=V", help="Any option of a method.")
+@click.option("--limit", type=click.IntRange(min=1), help="Only the first N frames; never ranks.")
+@root_option
+@out_option
+@click.option("--keep-scores", is_flag=True, help="Keep the score maps: a valid submission.")
+@click.option("--again", is_flag=True, help="Score again even if the run is there.")
+@format_option
+def run(
+    methods: tuple[str, ...],
+    datasets: tuple[str, ...],
+    seeds: tuple[int, ...],
+    settings: tuple[str, ...],
+    limit: int | None,
+    data_root: Path | None,
+    out: Path,
+    keep_scores: bool,
+    again: bool,
+    form: str,
+    **named: str | None,
+) -> None:
+    """Score data sets with methods, evaluate the maps, save the runs, print the rows."""
+    from harness.data import load_frames
+    from harness.run import build
+    from harness.run import run as run_methods
+
+    options = {key: value for key, value in named.items() if value is not None}
+    for setting in settings:
+        key, equals, value = setting.partition("=")
+        if not equals:
+            raise click.BadParameter(f"'{setting}' is not of the form K=V.", param_hint="--set")
+        options[key.strip()] = value.strip()
+    built = build(list(dict.fromkeys(methods)), options, seeds)
+    chosen = list(dict.fromkeys(datasets)) or _ready_datasets(data_root)
+    command = "harness " + " ".join(_quoted(word) for word in sys.argv[1:])
+    saved: list[Run] = []
+    with Progress() as progress:
+        for name in chosen:
+            frames = load_frames(name, root=data_root, limit=limit)
+            saved += run_methods(
+                built,
+                frames,
+                out=out,
+                again=again,
+                keep_scores=keep_scores,
+                command=command,
+                progress=progress,
+            )
+    _print_rows(saved, form)
+    for row in saved:
+        if "hidden labels" in row.flags:
+            click.echo(
+                f"{row.dataset}: labels are hidden. The maps of {row.method} lie in "
+                f"{out / row.dataset / row.id / 'scores'}: a submission for the benchmark's host.",
+                err=True,
+            )
+
+
+@main.command(name="list")
+@click.argument("what", type=click.Choice(["methods", "networks", "datasets", "metrics", "runs"]))
+@out_option
+@format_option
+def list_(what: str, out: Path, form: str) -> None:
+    """Methods, networks, data sets, metrics or saved runs, one a line."""
+    if what == "runs":
+        from harness.store import load_runs
+
+        _print_rows(load_runs(out), form)
+        return
+    for name, title in _listed(what):
+        click.echo(f"{name:<28}{title}")
+
+
+@main.command()
+@click.argument("run_name", metavar="RUN")
+@out_option
+@click.option("--format", "form", type=click.Choice(["table", "json"]), default="table")
+def show(run_name: str, out: Path, form: str) -> None:
+    """Everything that one saved run records: numbers, options, provenance, frames."""
+    from harness import store
+    from harness.describe import run_description
+
+    found = store.find_run(out, run_name)
+    if form == "json":
+        click.echo(store.encoded(found), nl=False)
+    else:
+        click.echo(
+            run_description(found, store.frame_table(out, found), store.run_folder(out, found))
+        )
+
+
+@main.command()
+@click.argument("run_name", metavar="RUN", required=False)
+@click.option("--all", "every", is_flag=True, help="Every run whose maps were kept.")
+@click.option("--save", is_flag=True, help="Write the recomputed numbers into the run.")
+@root_option
+@out_option
+def rescore(
+    run_name: str | None, every: bool, save: bool, data_root: Path | None, out: Path
+) -> None:
+    """Recompute a run's numbers from its kept maps and say whether they agree."""
+    from harness import store
+    from harness.data import load_frames
+    from harness.run import rescore as rescore_run
+
+    if every == (run_name is not None):
+        raise click.UsageError("give one RUN, or --all.")
+    runs = store.load_runs(out) if every else [store.find_run(out, run_name or "")]
+    if every:
+        runs = [r for r in runs if (store.run_folder(out, r) / "scores").is_dir() and r.metrics]
+    differing = 0
+    with Progress() as progress:
+        for saved in runs:
+            limit = saved.frames if "limited" in saved.flags else None
+            frames = load_frames(saved.dataset, root=data_root, limit=limit)
+            fresh, agree = rescore_run(out, saved, frames, progress=progress)
+            differing += not agree
+            verdict = "agrees to the last bit" if agree else "DIFFERS"
+            click.echo(f"{saved.dataset}/{saved.id}: {verdict}")
+            for key in sorted({*saved.metrics, *fresh.metrics}) if not agree else ():
+                before, now = saved.metrics.get(key), fresh.metrics.get(key)
+                click.echo(f"  {key}: saved {before}, now {now}")
+            if save and not agree:
+                store.replace_record(out, fresh)
+    if differing and not save:
+        raise HarnessError(
+            f"{differing} of {len(runs)} runs differ; --save writes the new numbers."
+        )
+
+
+@main.group()
+def data() -> None:
+    """What is known of the data sets on this machine."""
+
+
+@data.command()
+@click.argument("names", nargs=-1, metavar="[NAME]...")
+@root_option
+def status(names: tuple[str, ...], data_root: Path | None) -> None:
+    """Per data set: ready, missing (and where to get it, under which terms), or broken (why)."""
+    from harness.data import dataset_names
+    from harness.data import status as dataset_status
+
+    for name in names or dataset_names():
+        found = dataset_status(name, data_root)
+        frames = f"{found.frames} frames" if found.frames else ""
+        click.echo(f"{found.name:<28}{found.state:<9}{frames:<13}{found.where}".rstrip())
+        for line in found.why.splitlines():
+            click.echo(f"{'':<28}{line}")
+
+
+@main.command()
+@click.option(
+    "--html",
+    type=click.Path(file_okay=False, path_type=Path),
+    required=True,
+    help="Write the static page into this folder.",
+)
+@click.option(
+    "--with-images",
+    is_flag=True,
+    help="Show pictures even where the data set's terms do not allow the public.",
+)
+@out_option
+def board(html: Path, with_images: bool, out: Path) -> None:
+    """Write the leaderboard of all saved runs as a static page."""
+    from harness.store import load_runs
+    from leaderboard.site import write_site
+
+    click.echo(write_site(load_runs(out), out, html, with_images=with_images))
+
+
+@main.command()
+@click.option("--method", required=True, metavar="NAME", help="What learns: network:tiny …")
+@click.option("--dataset", default="synthroad_train", show_default=True, metavar="NAME")
+@click.option("--steps", type=click.IntRange(min=1), help="Optimiser steps [default: its own].")
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--device", default="auto", show_default=True)
+@root_option
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("fits"),
+    show_default=True,
+    help="Folder of all fitted states.",
+)
+def fit(
+    method: str,
+    dataset: str,
+    steps: int | None,
+    seed: int,
+    device: str,
+    data_root: Path | None,
+    out: Path,
+) -> None:
+    """Learn what a method or network must learn, and save its state; a killed fit resumes."""
+    from harness.fit import fit as fit_method
+
+    with Progress() as progress:
+        result = fit_method(
+            method,
+            dataset=dataset,
+            steps=steps,
+            seed=seed,
+            device=device,
+            root=data_root,
+            out=out,
+            progress=progress,
+        )
+    click.echo(result.weights)
+
+
+@main.command()
+@root_option
+@out_option
+def doctor(data_root: Path | None, out: Path) -> None:
+    """What is installed, which device, which data, what is missing."""
+    from harness.describe import doctor_report
+
+    click.echo(doctor_report(data_root, out))
+
+
+class Progress:
+    """Shows what is being done on stderr: a bar on a terminal, now and then a line otherwise."""
+
+    SECONDS = 10.0  # between lines where stderr is no terminal
+
+    def __init__(self) -> None:
+        self._bar: Any = None
+        self._task: Any = None
+        self._what = ""
+        self._began = self._printed = 0.0
+        self._first = 0
+
+    def __enter__(self) -> "Progress":
+        if sys.stderr.isatty() and not os.environ.get("NO_PROGRESS"):
+            from rich.console import Console
+            from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+            from rich.progress import Progress as RichProgress
+
+            self._bar = RichProgress(
+                TextColumn("{task.description}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TextColumn("{task.fields[rate]}"),
+                TimeRemainingColumn(),
+                console=Console(stderr=True),
+                transient=True,
+            )
+            self._bar.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def __call__(self, what: str, done: int, total: int) -> None:
+        """Notes that `done` of `total` steps of `what` are done."""
+        now = time.monotonic()
+        if what != self._what:
+            self._what, self._began, self._printed, self._first = what, now, 0.0, done
+            if self._bar is not None and self._task is not None:
+                self._bar.remove_task(self._task)
+            if self._bar is not None:
+                self._task = self._bar.add_task(what, total=total, rate="")
+        gone, steps = now - self._began, done - self._first
+        rate = f"{steps / gone:.1f}/s" if steps and gone > 0 else ""
+        if self._bar is not None:
+            self._bar.update(self._task, completed=done, total=total, rate=rate)
+        elif now - self._printed >= self.SECONDS or done == total:
+            self._printed = now
+            left = f", {gone / steps * (total - done):.0f} s left" if steps else ""
+            tail = f" ({rate}{left})" if rate else ""
+            click.echo(f"{what}: {done}/{total}{tail}", err=True)
+
+
+def _ready_datasets(root: Path | None) -> list[str]:
+    """Every labelled set that is ready under the data root, else synthroad; printed to stderr."""
+    from harness.data import DATASETS
+    from harness.data import status as dataset_status
+
+    ready = [
+        name
+        for name, entry in DATASETS.items()
+        if "pixel" in entry.metric_families
+        and not entry.hidden_labels
+        and not name.startswith("synthroad")
+        and name != "custom"
+        and dataset_status(name, root).state == "ready"
+    ]
+    chosen = ready or ["synthroad"]
+    click.echo(f"data sets: {', '.join(chosen)}", err=True)
+    return chosen
+
+
+def _listed(what: str) -> list[tuple[str, str]]:
+    """(name, one line) of each method, network, data set or metric."""
+    if what == "methods":
+        from harness.describe import method_lines
+
+        return method_lines()
+    if what == "networks":
+        from harness.describe import network_lines
+
+        return network_lines()
+    if what == "datasets":
+        from harness.data import DATASETS
+
+        return [(name, entry.title) for name, entry in DATASETS.items()]
+    from harness.metrics import METRICS
+
+    return [(name, metric.title) for name, metric in METRICS.items()]
+
+
+def _print_rows(runs: "list[Run]", form: str) -> None:
+    from leaderboard.table import formatted
+
+    click.echo(formatted(runs, form))
+
+
+def _quoted(word: str) -> str:
+    return f"'{word}'" if any(c in word for c in " '\"$*") else word

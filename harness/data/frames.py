@@ -1,0 +1,97 @@
+"""The frames of a data set: an immutable sequence, decoded when it is looked at."""
+
+import os
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from harness.data import fingerprint as fingerprints
+from harness.data.catalog import Dataset
+from harness.types import Frame, Label
+
+THREADS = min(4, os.cpu_count() or 1)
+AHEAD = THREADS  # frames that are decoded before they are asked for
+
+
+class Reader(Protocol):
+    """Where one frame comes from: a few files, or a drawing."""
+
+    @property
+    def id(self) -> str:
+        """The frame's id."""
+
+    def frame(self) -> Frame:
+        """The decoded frame."""
+
+    def label(self) -> Label | None:
+        """Only the label."""
+
+    def state(self) -> str:
+        """What the frame's pixels depend on; equal text means equal pixels."""
+
+
+@dataclass(frozen=True, eq=False)
+class Frames:
+    """Frames of one data set, in the natural order of their ids, decoded lazily."""
+
+    dataset: Dataset
+    readers: tuple[Reader, ...]
+    flags: tuple[str, ...]  # "limited", "unverified data"
+    where: str  # for people: the folder and its layout, or "drawn by the harness"
+    has_labels: bool  # whether anomaly labels are there
+    known_fingerprint: str = ""  # of drawn splits, which are frozen
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """The frames' ids, in order."""
+        return tuple(reader.id for reader in self.readers)
+
+    def __len__(self) -> int:
+        return len(self.readers)
+
+    def __getitem__(self, index: int) -> Frame:
+        return self.readers[index].frame()
+
+    def __iter__(self) -> Iterator[Frame]:
+        """The frames in order; a few are decoded ahead, in threads, while one is in use.
+
+        An error is raised when its frame's turn has come. Leaving the loop stops the threads.
+        """
+        pending: deque[Future[Frame]] = deque()
+        pool = ThreadPoolExecutor(THREADS, thread_name_prefix="frames")
+        try:
+            for reader in self.readers:
+                pending.append(pool.submit(reader.frame))
+                if len(pending) > AHEAD:
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+    def label(self, index: int) -> Label | None:
+        """The (H, W) uint8 label of a frame without decoding its image; None: there is none."""
+        return self.readers[index].label()
+
+    def take(self, indices: Sequence[int]) -> "Frames":
+        """The same frames, only these, in the order of `indices`; flags are kept."""
+        readers = tuple(self.readers[index] for index in indices)
+        known = self.known_fingerprint if readers == self.readers else ""
+        return replace(self, readers=readers, known_fingerprint=known)
+
+    def fingerprint(self) -> str:
+        """The sha256, in hex, over ids, decoded images, labels and classes, in order.
+
+        Decodes every frame once (`harness.data.fingerprint` is the rule), and remembers the
+        result until a file changes its path, size or time.
+        """
+        if self.known_fingerprint:
+            return self.known_fingerprint
+        key = "\n".join(f"{reader.id}\n{reader.state()}" for reader in self.readers)
+        known = fingerprints.recall(key)
+        if known is None:
+            known = fingerprints.fingerprint(self)
+            fingerprints.remember(key, known)
+        return known

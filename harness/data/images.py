@@ -1,0 +1,116 @@
+"""Image and label files as arrays, decoded by their content whatever the ending says."""
+
+import contextlib
+import struct
+import zipfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image as PILImage
+from PIL import UnidentifiedImageError
+
+from harness.errors import DataError
+from harness.types import Image
+
+ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".ppm")
+"""Endings of files that are taken for images, in small or capital letters."""
+
+_BROKEN = (
+    *(OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error),
+    PILImage.DecompressionBombError,
+)
+_NO_ARRAY = (*_BROKEN, KeyError, TypeError, IndexError, zipfile.BadZipFile)
+
+
+def read_image(path: Path) -> Image:
+    """The (H, W, 3) uint8 RGB pixels of an image file; grey becomes RGB, transparency is dropped.
+
+    Raises:
+        DataError: not an image, truncated, or more than 8 bits per channel.
+    """
+    with _opened(path) as picture:
+        if picture.mode.startswith(("I", "F")):
+            raise DataError(
+                f"{path}: an image of mode {picture.mode}; expected 8 bits per channel. "
+                "Convert it to 8-bit RGB."
+            )
+        return np.array(picture.convert("RGB"))
+
+
+def read_label(path: Path) -> NDArray[np.integer]:
+    """The (H, W) raw values of a label file: grey values, or indices into its palette.
+
+    Raises:
+        DataError: not an image, truncated, or a coloured picture instead of values.
+    """
+    with _opened(path) as picture:
+        if picture.mode in ("RGB", "RGBA", "LA"):
+            channels = np.asarray(picture)[..., : 1 if picture.mode == "LA" else 3]
+            if (channels != channels[..., :1]).any():
+                raise DataError(
+                    f"{path}: a coloured picture; expected one value per pixel. "
+                    "Use the file with the label values, not its visualisation."
+                )
+            return np.array(channels[..., 0])
+        values = np.array(picture)
+    if values.dtype == np.bool_:
+        return values.astype(np.uint8)
+    if values.ndim != 2 or not np.issubdtype(values.dtype, np.integer):
+        raise DataError(
+            f"{path}: a label of shape {values.shape} and type {values.dtype}; "
+            "expected one whole number per pixel."
+        )
+    return values
+
+
+def read_overlay(path: Path) -> NDArray[np.int32]:
+    """The (H, W, 3) signed overlay `rgb` of a Fishyscapes Static `.npz` file.
+
+    Raises:
+        DataError: not such a file.
+    """
+    try:
+        with np.load(path) as arrays:
+            overlay = np.asarray(arrays["rgb"])
+    except _NO_ARRAY as error:
+        raise DataError(
+            f"{path}: no overlay can be read from it ({error}); expected an .npz file with the "
+            "array 'rgb'. Unpack the archive again."
+        ) from error
+    if overlay.ndim != 3 or overlay.shape[2] != 3 or not np.issubdtype(overlay.dtype, np.number):
+        raise DataError(
+            f"{path}: the array 'rgb' has shape {overlay.shape} and type {overlay.dtype}; "
+            "expected (height, width, 3) numbers."
+        )
+    return overlay.astype(np.int32)
+
+
+def size_of(path: Path) -> tuple[int, int]:
+    """The (height, width) that the header of an image file states; no pixel is decoded.
+
+    Raises:
+        DataError: not an image.
+    """
+    with _opened(path) as picture:
+        return picture.height, picture.width
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[PILImage.Image]:
+    try:
+        with PILImage.open(path) as picture:
+            yield picture
+    except FileNotFoundError as error:
+        raise DataError(
+            f"{path}: no such file; it was there when the folder was listed."
+        ) from error
+    except UnidentifiedImageError as error:
+        raise DataError(
+            f"{path}: not an image that can be read ({path.stat().st_size} bytes). "
+            "Get the file again."
+        ) from error
+    except _BROKEN as error:
+        raise DataError(f"{path}: broken image ({error}). Get the file again.") from error

@@ -1,0 +1,286 @@
+"""synthroad: procedurally drawn driving scenes with exact labels; the benchmark that needs no files.
+
+The 19 Cityscapes classes stand in streets that a camera drives through. 10 to 20 % of the pixels
+are void: the bonnet, the border, gravel, cobbles, parking bays, street furniture. The test split
+adds objects that no training scene holds, on and beside the road, large ones and some of a few
+pixels; `synthroad_outliers` pastes other shapes with other patterns as proxy outliers.
+
+Labels are complete: NORMAL on every pixel of a class, IGNORE on void, ANOMALY on the objects
+(whose class is 255). The train and val splits hold no anomaly.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.data import _scene_actors as actors
+from harness.data import _scene_anomalies as anomalies
+from harness.data import _scene_street as street
+from harness.data._scene_canvas import HEIGHT, VOID, WIDTH, Camera, Canvas, Dice, Light
+from harness.errors import unknown_name
+from harness.types import ANOMALY, IGNORE, NORMAL, Classes, Image, Label
+
+SPLITS = {
+    "synthroad_train": 400,
+    "synthroad_val": 50,
+    "synthroad": 50,
+    "synthroad_outliers": 100,
+}
+"""Number of frames of each split; `synthroad` is the test split."""
+
+FINGERPRINTS: dict[str, str] = {}
+
+_KEYS = {"synthroad_train": 11, "synthroad_val": 12, "synthroad": 13, "synthroad_outliers": 14}
+_STYLES = ("urban", "urban", "suburban", "suburban", "country")
+_Thing = tuple[float, Callable[[], None]]  # its depth, and what draws it
+
+
+def draw(split: str, index: int) -> tuple[Image, Label, Classes]:
+    """Image, anomaly label and classes of frame `index` of `split`; equal calls, equal bytes.
+
+    Returns:
+        (512, 1024, 3) uint8 RGB; (512, 1024) uint8 of NORMAL, ANOMALY and IGNORE (void);
+        (512, 1024) uint8 train ids, 255 on void and on anomalies.
+
+    Raises:
+        UnknownName: no such split.
+        IndexError: no such frame.
+    """
+    if split not in SPLITS:
+        raise unknown_name("split of synthroad", split, SPLITS)
+    if not 0 <= index < SPLITS[split]:
+        raise IndexError(f"{split} has frames 0 to {SPLITS[split] - 1}, not {index}")
+    dice = Dice((_KEYS[split], index))
+    style = dice.choice(_STYLES)
+    camera, light = _camera(dice), _light(dice)
+    canvas = Canvas(camera, light, dice.stream(1))
+    way = street.street(dice.stream(2), style)
+    camera = canvas.camera = _in_lane(camera, way, dice)
+    _scenery(canvas, way, dice.stream(3))
+    things = _things(canvas, way, dice.stream(4))
+    if split == "synthroad":
+        things += _anomalies(canvas, way, dice.stream(5))
+    for _, paint in sorted(things, key=lambda thing: -thing[0]):
+        paint()
+    if split == "synthroad_outliers":
+        _outliers(canvas, dice.stream(6))
+    street.own_car(canvas)
+    image = _photographed(canvas, dice.stream(7))
+    label = np.where(canvas.classes == VOID, np.uint8(IGNORE), np.uint8(NORMAL))
+    label[canvas.odd] = ANOMALY
+    return image, label, canvas.classes
+
+
+def frame_id(split: str, index: int) -> str:
+    """The id of a frame, for example "synthroad_0007"."""
+    return f"{split}_{index:04d}"
+
+
+def _camera(dice: Dice) -> Camera:
+    return Camera(
+        focal_px=dice.between(680, 900),
+        centre_px=WIDTH / 2 + dice.between(-70, 70),
+        horizon_px=dice.between(196, 244),
+        height_m=dice.between(1.35, 1.75),
+        x_m=0.0,
+    )
+
+
+def _in_lane(camera: Camera, way: street.Street, dice: Dice) -> Camera:
+    """The camera, driving on a right-hand lane."""
+    lane = dice.choice([lane for lane in way.lanes if lane > 0] or way.lanes)
+    x_m = lane + dice.between(-0.35, 0.35)
+    return Camera(camera.focal_px, camera.centre_px, camera.horizon_px, camera.height_m, x_m)
+
+
+def _light(dice: Dice) -> Light:
+    kind = dice.choice(("clear", "clear", "overcast", "overcast", "evening", "dim"))
+    sun = 0 if kind in ("overcast", "dim") else dice.side()
+    return Light(
+        kind=kind,
+        sun=sun,
+        shadow=dice.between(0.42, 0.62) if sun else 1.0,
+        haze={
+            "clear": (200, 214, 224), "overcast": (198, 200, 202), "evening": (228, 200, 168),
+            "dim": (142, 148, 156),
+        }[kind],
+        haze_m=dice.between(120, 420),
+        gain={"clear": 1.0, "overcast": 0.9, "evening": 0.92, "dim": 0.66}[kind] * dice.between(0.86, 1.1),
+        tint={
+            "clear": (1.0, 1.0, 0.98), "overcast": (0.97, 1.0, 1.03), "evening": (1.08, 1.0, 0.88),
+            "dim": (0.94, 0.98, 1.08),
+        }[kind],
+    )  # fmt: skip
+
+
+def _scenery(canvas: Canvas, way: street.Street, dice: Dice) -> None:
+    """Sky, distance, ground, buildings, barriers, and the trees between them."""
+    street.sky(canvas)
+    street.distance(canvas, way.style)
+    street.ground(canvas, way)
+    houses = street.blocks(dice, way)
+    street.shadows(canvas, way, houses)
+    behind: list[_Thing] = [(house.near_m, lambda h=house: street.building(canvas, h)) for house in houses]  # type: ignore[misc]
+    if way.style != "urban":
+        for _ in range(dice.integer(6, 16)):
+            side, z = dice.side(), dice.between(9, 110)
+            x = side * (way.edge(side) + dice.between(2.5, 22))
+            kind = actors.tree if dice.chance(0.7) else actors.bush
+            behind.append((z, lambda k=kind, x=x, z=z: k(canvas, x, z)))  # type: ignore[misc]
+    for _, paint in sorted(behind, key=lambda thing: -thing[0]):
+        paint()
+    kinds = {
+        "urban": ("wall", "fence", "wall"),
+        "suburban": ("fence", "hedge", "wall", "fence"),
+        "country": ("rail", "fence", "hedge", "rail"),
+    }[way.style]
+    for side in (-1, 1):
+        if dice.chance(0.25 if way.style == "urban" else 0.65):
+            near = dice.between(2.5, 18)
+            at = way.edge(side) + dice.between(0.05, 0.25)
+            street.barrier(canvas, side, at, near, near + dice.between(8, 60), dice.choice(kinds))
+
+
+def _things(canvas: Canvas, way: street.Street, dice: Dice) -> list[_Thing]:
+    """Everything that stands or moves in front of the scenery, with its depth."""
+    things: list[_Thing] = []
+
+    def add(z: float, paint: Callable[[], None]) -> None:
+        if abs(canvas.camera.column(0, z)) < 4000:
+            things.append((z, paint))
+
+    def add_car(x: float, z: float, ahead: bool) -> None:
+        add(z, lambda: actors.car(canvas, x, z, ahead=ahead))
+
+    own = canvas.camera.x_m
+    for lane in way.lanes:
+        ahead, z = lane > 0, dice.between(6, 40)
+        if abs(lane - own) < 1.5:
+            z += 4
+        while z < 110:
+            x = lane + dice.between(-0.3, 0.3)
+            roll = dice.unit()
+            if roll < 0.52:
+                add_car(x, z, ahead)
+            elif roll < 0.80:
+                kind = "truck" if roll < 0.66 else ("bus" if roll < 0.74 else "train")
+                at = max(z, 12.0)
+                add(at, lambda x=x, z=at, k=kind, a=ahead: actors.van_like(canvas, x, z, k, ahead=a))  # type: ignore[misc]
+                z += 14
+            elif roll < 0.92:
+                add(z, lambda x=x, z=z, m=roll < 0.86: actors.cyclist(canvas, x, z, motor=m))  # type: ignore[misc]
+            z += dice.between(9, 46)
+    for side in (-1, 1):
+        edge = way.half_m
+        for strip in way.strips(side):
+            middle = side * (edge + min(strip.width_m, 6) / 2)
+            if strip.kind == "bays" or (strip.kind == "kerb" and dice.chance(0.25)):
+                at = middle if strip.kind == "bays" else side * (way.half_m - 1.05)
+                z = dice.between(5, 12)
+                while z < 70:
+                    if dice.chance(0.62) and abs(at - own) > 2.2:
+                        add_car(at, z, side > 0)
+                    z += dice.between(5.6, 7.5)
+            if strip.kind == "path":
+                _walkers(canvas, dice, side, edge, strip.width_m, add)
+            if strip.kind in ("verge", "lot", "cobbles", "meadow"):
+                for _ in range(dice.integer(0, 4)):
+                    z, off = dice.between(6, 60), dice.between(0.5, min(strip.width_m, 5.0))
+                    x = side * (edge + off)
+                    if strip.kind != "verge" or off < 0.5 or dice.chance(0.6):
+                        kind = actors.tree if dice.chance(0.5) else actors.bush
+                        add(z, lambda k=kind, x=x, z=z: k(canvas, x, z))  # type: ignore[misc]
+            edge += strip.width_m
+    if dice.chance(0.35):
+        x, z = dice.between(-way.half_m, way.half_m), dice.between(9, 30)
+        add(z, lambda: actors.person(canvas, x, z))
+    return things
+
+
+def _walkers(
+    canvas: Canvas,
+    dice: Dice,
+    side: int,
+    edge: float,
+    width: float,
+    add: Callable[[float, Callable[[], None]], None],
+) -> None:
+    """People, parked bicycles, poles and furniture on a pavement."""
+    for _ in range(dice.integer(0, 5)):
+        x, z = side * (edge + dice.between(0.4, width - 0.3)), dice.between(6, 45)
+        add(z, lambda x=x, z=z: actors.person(canvas, x, z))  # type: ignore[misc]
+    for _ in range(dice.integer(0, 2)):
+        x, z, motor = side * (edge + dice.between(0.3, 0.8)), dice.between(6, 28), dice.chance(0.35)
+        add(z, lambda x=x, z=z, m=motor: actors.cyclist(canvas, x, z, motor=m, ridden=False))  # type: ignore[misc]
+    z = dice.between(7, 18)
+    while z < 80:
+        kind = dice.choice(("lamp", "lamp", "sign", "sign", "light"))
+        x = side * (edge + dice.between(0.25, 0.5))
+        add(z, lambda x=x, z=z, k=kind: actors.pole(canvas, x, z, k))  # type: ignore[misc]
+        z += dice.between(7, 22)
+    for _ in range(dice.integer(0, 2)):
+        kind = dice.choice(("bin", "bin", "column", "cabinet", "sheet"))
+        x, z = side * (edge + width - dice.between(0.3, 0.7)), dice.between(8, 32)
+        add(z, lambda x=x, z=z, k=kind: actors.furniture(canvas, x, z, k))  # type: ignore[misc]
+
+
+def _anomalies(canvas: Canvas, way: street.Street, dice: Dice) -> list[_Thing]:
+    """The anomalies of a test frame: none, one large, or some small ones."""
+    things: list[_Thing] = []
+
+    def add(name: str, x: float, z: float, high: float) -> None:
+        things.append((z, lambda: anomalies.anomaly(canvas, name, x, z, high)))
+
+    kind = dice.unit()
+    if kind < 0.14:
+        return things
+    if kind < 0.62:
+        for _ in range(dice.choice((1, 1, 2))):
+            name = dice.choice(anomalies.LARGE)
+            low, high = (0.5, 1.0) if name in ("boulder", "heap", "log") else (1.0, 1.9)
+            side = dice.between(-1.05, 1.15) * (way.half_m + 0.8)
+            add(name, side, dice.between(6.5, 18), dice.between(low, high))
+    if kind > 0.48:
+        for _ in range(dice.integer(1, 4)):
+            x = dice.between(-1.1, 1.1) * way.half_m
+            add(dice.choice(anomalies.SMALL), x, dice.between(7, 45), dice.between(0.14, 0.55))
+    return things
+
+
+def _outliers(canvas: Canvas, dice: Dice) -> None:
+    """Proxy outliers pasted anywhere, one to five of them."""
+    canvas.dice = dice
+    for _ in range(dice.integer(1, 5)):
+        name = dice.choice(sorted(anomalies.PROXIES))
+        size = dice.between(8, 40) if dice.chance(0.4) else dice.between(30, 180)
+        u, v = dice.between(40, WIDTH - 40), dice.between(90, HEIGHT - 50)
+        anomalies.outlier(canvas, name, u, v, size)
+
+
+def _photographed(canvas: Canvas, dice: Dice) -> Image:
+    """The canvas as a camera sees it: light, lens, noise; 8 bits."""
+    light = canvas.light
+    x = (np.arange(WIDTH, dtype=np.float32) + 0.5) / WIDTH * 2 - 1
+    y = (np.arange(HEIGHT, dtype=np.float32) + 0.5) / HEIGHT * 2 - 1
+    vignette = 1 - np.float32(0.10) * (x * x)[None, :] - np.float32(0.06) * (y * y)[:, None]
+    gain = np.asarray(light.tint, np.float32) * np.float32(light.gain * 16)
+    picture = canvas.rgb * vignette[:, :, None]
+    picture *= gain
+    fixed = np.clip(picture, 0, 4080).astype(np.int16)  # 4 bits behind the point
+    for _ in range(dice.choice((1, 1, 2))):
+        fixed = _softened(fixed)
+    noise = dice.bytes(2, HEIGHT, WIDTH, 3).view(np.int8)
+    strength = dice.choice((2, 3, 3, 4)) if light.kind != "dim" else 5
+    shaken = (noise[0].astype(np.int16) + noise[1]) * np.int16(strength)
+    fixed += shaken >> 4
+    return np.clip((fixed + np.int16(8)) >> 4, 0, 255).astype(np.uint8)
+
+
+def _softened(fixed: NDArray[np.int16]) -> NDArray[np.int16]:
+    """The picture under the binomial filter (1, 2, 1) / 4 along both axes, in integers."""
+    out = fixed.copy()
+    out[1:-1] = (fixed[:-2] + 2 * fixed[1:-1] + fixed[2:] + 2) >> 2
+    result = out.copy()
+    result[:, 1:-1] = (out[:, :-2] + 2 * out[:, 1:-1] + out[:, 2:] + 2) >> 2
+    return result

@@ -1,0 +1,119 @@
+"""Plain text about methods, networks, runs and this machine, for the terminal."""
+
+import ast
+import importlib.util
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+from harness import provenance
+from harness.data import dataset_names, status
+from harness.errors import HarnessError
+from harness.method import METHODS_FOLDER, method_names
+from harness.metrics import METRICS
+from harness.store import load_runs
+from harness.types import Run
+
+
+def method_lines() -> list[tuple[str, str]]:
+    """(name, first line of its file) of every method; no method is imported."""
+    return [(name, _first_line(METHODS_FOLDER / f"{name}.py")) for name in method_names()]
+
+
+def network_lines() -> list[tuple[str, str]]:
+    """(name, first line of its file) of every network; no network is imported."""
+    files = sorted((METHODS_FOLDER / "networks").glob("[!_]*.py"))
+    return [(path.stem, _first_line(path)) for path in files]
+
+
+def run_description(run: Run, frames: Any, folder: Path) -> str:
+    """Everything that the run records, as lines; `frames` is its per-frame table."""
+    lines = [f"{run.dataset}/{run.id}", f"  {folder}", ""]
+    for name, metric in METRICS.items():
+        if name in run.metrics:
+            value = run.metrics[name]
+            shown = f"{100 * value:10.4f} %" if metric.unit == "%" else f"{value:10.6g}"
+            lines.append(f"  {name:<18}{shown:<14}  {metric.title}")
+        elif name in run.undefined:
+            lines.append(f"  {name:<18}{'-':>10}      {run.undefined[name]}")
+    lines += ["", *_pairs("options", run.options)]
+    facts = {
+        "kind": run.kind,
+        "frames": run.frames,
+        "flags": ", ".join(run.flags) or "none",
+        "trained on": ", ".join(run.trained_on) or "nothing",
+        "paper": run.paper,
+        "seconds in the method": f"{run.seconds:.1f}",
+        "finished": run.finished,
+        "fingerprint of the data": run.fingerprint,
+        "metric version": run.metric_version,
+    }
+    lines += ["", *_pairs("run", facts)]
+    for name, value in run.provenance.items():
+        if isinstance(value, dict):
+            lines += ["", *_pairs(name, value)]
+    plain = {k: v for k, v in run.provenance.items() if not isinstance(v, dict)}
+    lines += ["", *_pairs("more", plain), "", "frames"]
+    table = frames.to_pandas()
+    if "AP" in table:
+        table = table.sort_values("AP", na_position="last")
+        table["AP"] = (100 * table["AP"]).round(2)
+    lines += ["  " + line for line in table.to_string(index=False, max_rows=20).splitlines()]
+    return "\n".join(lines)
+
+
+def doctor_report(root: Path | None, out: Path) -> str:
+    """What is installed, which device, which data and runs are there, what is missing."""
+    lines = ["versions", *(f"  {k:<16}{v}" for k, v in provenance.versions().items())]
+    for name, extra in (("torch", "methods"), ("transformers", "methods"), ("streamlit", "board")):
+        if importlib.util.find_spec(name) is None:
+            lines.append(f"  {name:<16}missing; do: pip install -e '.[{extra}]'")
+    machine = provenance.machine()
+    lines += ["", "machine", *(f"  {k:<16}{v}" for k, v in machine.items())]
+    lines.append(f"  {'device':<16}{_device()}")
+    place = next(p for p in [out.absolute(), *out.absolute().parents] if p.exists())
+    writable = "writable" if os.access(place, os.W_OK) else "NOT WRITABLE"
+    free = shutil.disk_usage(place).free / 1e9
+    lines.append(f"  {'disk':<16}{free:.0f} GB free for {out}, {writable}")
+    lines += ["", "data"]
+    for name in dataset_names():
+        found = status(name, root)
+        if found.state != "missing":
+            lines.append(f"  {name:<28}{found.state}  {found.where}")
+    missing = [name for name in dataset_names() if status(name, root).state == "missing"]
+    if missing:
+        lines.append(f"  missing: {', '.join(missing)} (harness data status says where they are)")
+    lines += ["", "runs", f"  {_runs(out)}"]
+    unfinished = sorted(out.glob("*/.partial-*"))
+    lines += [f"  unfinished: {path} (its command resumes it)" for path in unfinished]
+    return "\n".join(lines)
+
+
+def _runs(out: Path) -> str:
+    try:
+        return f"{len(load_runs(out))} complete in {out}"
+    except HarnessError as error:
+        return str(error)
+
+
+def _device() -> str:
+    if importlib.util.find_spec("torch") is None:
+        return "unknown (torch is not installed)"
+    network = importlib.import_module("methods._network")
+    return str(network.device_description())
+
+
+def _first_line(path: Path) -> str:
+    if not path.is_file():
+        return "installed by another package"
+    try:
+        return (ast.get_docstring(ast.parse(path.read_text("utf-8"))) or "").partition("\n")[0]
+    except SyntaxError as error:
+        print(f"harness: {path}, line {error.lineno}: {error.msg}", file=sys.stderr)  # noqa: T201
+        return "(cannot be read)"
+
+
+def _pairs(title: str, pairs: Any) -> list[str]:
+    return [title, *(f"  {key:<26}{value}" for key, value in pairs.items())]

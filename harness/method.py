@@ -1,0 +1,289 @@
+"""The contract of a method, and how one is found by its name."""
+
+import ast
+import dataclasses
+import hashlib
+import importlib
+import importlib.metadata
+import importlib.util
+import sys
+import types
+import typing
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from harness.errors import MethodError, UnknownName, unknown_name
+from harness.types import Image, Prediction
+
+
+class Method:
+    """Turns an image into a score map. Subclass it as a dataclass: its fields are its options.
+
+    Facts (`paper`, `trained_on`) are class attributes without annotation. A method that learns
+    adds `fit(frames, folder)` and `load(folder)`; the others have neither.
+    """
+
+    paper = ""  # address of the paper that defines the score
+    trained_on = ()  # names of the data that the method has seen, proxy outliers included
+
+    def predict(self, image: Image) -> Prediction:
+        """The prediction for one (H, W, 3) uint8 RGB image, with a (H, W) float32 score map."""
+        raise NotImplementedError(f"{type(self).__name__} has no predict")
+
+    def predictions(self, images: Iterable[Image]) -> Iterator[Prediction]:
+        """The predictions for `images`, in their order; override it to overlap copy and compute."""
+        return map(self.predict, images)
+
+    def forward_key(self) -> Hashable | None:
+        """A key equal among methods that can share one forward pass; None: shares with nobody."""
+        return None
+
+    @classmethod
+    def predictions_together(
+        cls, methods: Sequence["Method"], images: Iterable[Image]
+    ) -> Iterator[tuple[Prediction, ...]]:
+        """Per image, one prediction of each of `methods`, which all have the same forward key."""
+        for image in images:
+            yield tuple(method.predict(image) for method in methods)
+
+    def modules(self) -> tuple[str, ...]:
+        """Names of modules that the method loads by name, whose source belongs to the method."""
+        return ()
+
+    def weights_files(self) -> Mapping[str, Path]:
+        """The files of weights that the scores depend on, by role; they are hashed into the run."""
+        return {}
+
+    def environment(self) -> Mapping[str, str]:
+        """What else a run records of where its scores were computed: device, driver and so on."""
+        return {}
+
+
+METHODS_FOLDER = Path(__file__).parent.parent / "methods"
+ENTRY_POINTS = "harness.methods"
+OPTIONAL_PACKAGES = ("torch", "torchvision", "transformers")  # the extra `methods`
+
+
+def method_names() -> list[str]:
+    """Names of the methods that come with the harness or are installed beside it, sorted."""
+    own = {path.stem for path in METHODS_FOLDER.glob("*.py") if not path.stem.startswith("_")}
+    return sorted(own | set(importlib.metadata.entry_points(group=ENTRY_POINTS).names))
+
+
+def load_method(name: str, **options: Any) -> Method:
+    """The method called `name`, its options filled; text values are converted to the field's type.
+
+    Args:
+        name: a file of `methods/` without its ending, an entry point of the group
+            `harness.methods`, or the path of a Python file.
+        options: by field name; a field that the method does not have is an error.
+
+    Raises:
+        UnknownName: no such method or option.
+        MethodError: the file cannot be imported, holds no or several methods, or a value does
+            not fit its field.
+    """
+    cls = method_class(name)
+    fields = option_fields(cls)
+    hints = typing.get_type_hints(cls)
+    filled = {}
+    for key, value in options.items():
+        if key not in fields:
+            raise unknown_name(f"option of {method_name(name)}", key, fields)
+        filled[key] = convert(value, hints[key], where=f"{method_name(name)}: option {key}")
+    try:
+        return cls(**filled)
+    except (TypeError, ValueError) as error:
+        raise MethodError(f"{method_name(name)}: {error}") from error
+
+
+def method_name(name: str) -> str:
+    """The short name of a method given by name or by the path of its file."""
+    return Path(name).stem if name.endswith(".py") else name
+
+
+def method_class(name: str) -> type[Method]:
+    """The one `Method` subclass that the file, entry point or path `name` defines."""
+    if name.endswith(".py"):
+        return the_one_subclass(import_file(Path(name), what="method"), Method, name)
+    if (METHODS_FOLDER / f"{name}.py").is_file() and not name.startswith("_"):
+        module = import_named(f"methods.{name}", what="method")
+        return the_one_subclass(module, Method, f"methods/{name}.py")
+    for entry in importlib.metadata.entry_points(group=ENTRY_POINTS, name=name):
+        loaded = entry.load()
+        if isinstance(loaded, types.ModuleType):
+            return the_one_subclass(loaded, Method, entry.value)
+        if isinstance(loaded, type) and issubclass(loaded, Method):
+            return loaded
+        raise MethodError(f"entry point {name} = {entry.value} is no subclass of Method.")
+    raise unknown_name("method", name, method_names())
+
+
+def option_fields(cls: type[Method]) -> dict[str, Any]:
+    """The options of a method: field name to default, in the order of the fields.
+
+    Required fields have the default `dataclasses.MISSING`.
+    """
+    if "__dataclass_fields__" not in vars(cls):  # its own: a parent's would hide its new fields
+        raise MethodError(f"{cls.__name__}: a method is a dataclass; write @dataclass above it.")
+    return {
+        field.name: (
+            field.default_factory()
+            if field.default_factory is not dataclasses.MISSING
+            else field.default
+        )
+        for field in dataclasses.fields(cls)  # type: ignore[arg-type]  # checked above
+        if field.init
+    }
+
+
+def resolved_options(method: Method) -> dict[str, Any]:
+    """Every option of `method` with the value that it has, in the order of the fields."""
+    return {key: getattr(method, key) for key in option_fields(type(method))}
+
+
+def source_files(method: Method) -> list[Path]:
+    """The Python files that make the scores of `method`: its own, the shared parts and networks.
+
+    Followed from the method's file, and from `Method.modules()`, through every import of
+    `methods` (read from the syntax tree, so nothing is missed that is imported inside a function).
+    """
+    own = sys.modules[type(method).__module__].__file__
+    todo = [Path(own)] if own else []
+    for name in method.modules():
+        file = sys.modules[name].__file__ if name in sys.modules else None
+        todo.append(Path(file) if file else _module_file(name))
+    found: list[Path] = []
+    while todo:
+        path = todo.pop()
+        if path in found:
+            continue
+        found.append(path)
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            names = []
+            if isinstance(node, ast.ImportFrom) and node.module:
+                names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+            elif isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            for name in names:
+                if name.split(".")[0] == "methods" and _module_file(name).is_file():
+                    todo.append(_module_file(name))
+    return sorted(found)
+
+
+def import_named(name: str, *, what: str) -> types.ModuleType:
+    """The module called `name`; one that cannot be imported is a `MethodError`."""
+    try:
+        return importlib.import_module(name)
+    except Exception as error:
+        raise _import_error(name, what, error) from error
+
+
+def import_file(path: Path, *, what: str) -> types.ModuleType:
+    """The module in the Python file `path`; a broken or missing file is a `MethodError`."""
+    if not path.is_file():
+        raise MethodError(f"{path}: no such file; a {what} was expected there.")
+    digest = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:8]
+    name = f"_file_{digest}_{path.stem}"
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise MethodError(f"{path}: not a Python file; a {what} was expected there.")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses look their module up there
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        del sys.modules[name]
+        raise _import_error(str(path), what, error) from error
+    return module
+
+
+def the_one_subclass(module: types.ModuleType, parent: type, where: str) -> type[Any]:
+    """The one public subclass of `parent` that `module` itself defines; else a `MethodError`."""
+    found = [
+        value
+        for value in vars(module).values()
+        if isinstance(value, type)
+        and issubclass(value, parent)
+        and value.__module__ == module.__name__
+        and not value.__name__.startswith("_")
+    ]
+    if len(found) != 1:
+        names = ", ".join(cls.__name__ for cls in found) or "none"
+        raise MethodError(
+            f"{where}: one subclass of {parent.__name__} was expected, found {names}."
+        )
+    return found[0]
+
+
+def convert(value: Any, hint: Any, *, where: str) -> Any:
+    """`value` as the type `hint` (str, int, float, bool, a tuple of them, or one of them or None).
+
+    >>> convert("0.5", float, where="energy: option temperature")
+    0.5
+    """
+    if not isinstance(value, str):
+        return float(value) if hint is float and type(value) is int else value
+    kinds = (
+        typing.get_args(hint) if typing.get_origin(hint) in (typing.Union, types.UnionType) else ()
+    )
+    if type(None) in kinds:
+        if value.lower() in ("none", ""):
+            return None
+        hint = next(kind for kind in kinds if kind is not type(None))
+    try:
+        if typing.get_origin(hint) is tuple:
+            parts = [part.strip() for part in value.replace("x", ",").split(",") if part.strip()]
+            return tuple(convert(p, typing.get_args(hint)[0], where=where) for p in parts)
+        if typing.get_origin(hint) is typing.Literal:
+            choices = typing.get_args(hint)
+            if value not in choices:
+                raise unknown_name(f"value of {where}", value, choices)
+            return value
+        if hint is bool:
+            return {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}[
+                value.lower()
+            ]
+        if hint in (int, float, str, Path):
+            return hint(value)
+    except (ValueError, KeyError):
+        pass
+    name = getattr(hint, "__name__", str(hint))
+    raise MethodError(f"{where}: '{value}' is no {name}.")
+
+
+def _module_file(name: str) -> Path:
+    return METHODS_FOLDER.parent.joinpath(*name.split(".")).with_suffix(".py")
+
+
+def _import_error(where: str, what: str, error: Exception) -> MethodError:
+    if isinstance(error, ModuleNotFoundError) and error.name in OPTIONAL_PACKAGES:
+        return MethodError(
+            f"{what} {where} needs {error.name}, which is not installed; "
+            "do: pip install -e '.[methods]'."
+        )
+    if isinstance(error, SyntaxError):
+        return MethodError(
+            f"{error.filename}, line {error.lineno}: {error.msg}; the {what} cannot be imported."
+        )
+    return MethodError(f"{where}: {type(error).__name__}: {error}; the {what} cannot be imported.")
+
+
+__all__ = [
+    "Method",
+    "UnknownName",
+    "convert",
+    "import_file",
+    "import_named",
+    "load_method",
+    "method_class",
+    "method_name",
+    "method_names",
+    "option_fields",
+    "resolved_options",
+    "source_files",
+    "the_one_subclass",
+]

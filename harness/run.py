@@ -1,0 +1,435 @@
+"""The verb `run`: score a data set with methods, evaluate the maps, save the runs."""
+
+import dataclasses
+import datetime
+import hashlib
+import shutil
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from harness import pictures, provenance, score_files, store
+from harness.data import Frames
+from harness.errors import HarnessError, MethodError, RunError, unknown_name
+from harness.evaluate import Evaluation, evaluate
+from harness.method import (
+    Method,
+    load_method,
+    method_class,
+    method_name,
+    option_fields,
+    resolved_options,
+    source_files,
+)
+from harness.metrics import METRIC_VERSION
+from harness.metrics.pixel import curve
+from harness.metrics.score_map import checked
+from harness.types import Frame, Image, Prediction, Run, Score
+
+SHOWN = 6  # frames with pictures in each run: the same ones for every method, and its own worst
+WRITERS = 2  # threads that compress and write maps while the next image computes
+
+Progress = Callable[[str, int, int], None]
+"""Called with (what is being done, frames done, frames in all)."""
+
+
+@dataclass(frozen=True)
+class Planned:
+    """One method on one data set, with the identity that its run will have."""
+
+    name: str
+    method: Method
+    run_id: str
+    facts: Mapping[str, Any]  # what the id was made of
+
+    @property
+    def title(self) -> str:
+        """The method's name and network, for messages."""
+        network = getattr(self.method, "network", "")
+        return f"{self.name} ({network})" if network else self.name
+
+
+def build(
+    names: Sequence[str], options: Mapping[str, str], seeds: Sequence[int] = ()
+) -> list[tuple[str, Method]]:
+    """The named methods with `options` filled in wherever a method has the field; one per seed.
+
+    Raises:
+        UnknownName: a method does not exist, or an option fits none of the methods.
+    """
+    fields = {name: option_fields(method_class(name)) for name in names}
+    for option in [*options, *(["seed"] if seeds else [])]:
+        if not any(option in of_one for of_one in fields.values()):
+            known = sorted({key for of_one in fields.values() for key in of_one})
+            raise unknown_name(f"option of {', '.join(map(method_name, names))}", option, known)
+    built = []
+    for name, of_one in fields.items():
+        chosen = {key: value for key, value in options.items() if key in of_one}
+        for seed in seeds if seeds and "seed" in of_one else (None,):
+            seeded = chosen if seed is None else {**chosen, "seed": str(seed)}
+            built.append((method_name(name), load_method(name, **seeded)))
+    return built
+
+
+def plan(name: str, method: Method, frames: Frames) -> Planned:
+    """`method` on `frames` with its run id: equal ids mean that every input was equal.
+
+    The id hashes the method's name and resolved options, its source files, weights and network,
+    the data set's fingerprint, and the version of the metrics.
+    """
+    weights = {role: provenance.file_sha256(path) for role, path in method.weights_files().items()}
+    options = {key: _plain(value) for key, value in resolved_options(method).items()}
+    facts = {
+        "method": name,
+        # Weights count by their content; where the file lies does not matter.
+        "options": {key: value for key, value in options.items() if key != "weights"},
+        "weights": weights,
+        "sources": provenance.source_sha256(source_files(method)),
+        "dataset": frames.dataset.name,
+        "fingerprint": frames.fingerprint(),
+        "frames": len(frames),
+        "metric_version": METRIC_VERSION,
+    }
+    return Planned(name, method, f"{name}-{provenance.digest(facts)[:10]}", facts)
+
+
+def run(
+    methods: Sequence[tuple[str, Method]],
+    frames: Frames,
+    *,
+    out: Path,
+    again: bool = False,
+    keep_scores: bool = False,
+    command: str = "",
+    progress: Progress = lambda what, done, total: None,
+) -> list[Run]:
+    """The saved runs of `methods` on `frames`, in the order of `methods`.
+
+    Runs that are there already are read and not repeated, unless `again`. Methods with equal
+    forward keys share one forward pass per image. A run that was killed resumes where it stopped.
+
+    Raises:
+        HarnessError: a frame, a method or a score map is at fault, or a write failed; frames
+            that were finished before stay in the journal.
+    """
+    progress(f"{frames.dataset.name}: reading", 0, len(frames))
+    plans = [plan(name, method, frames) for name, method in methods]
+    if again:
+        for planned in plans:
+            _forget(out, frames, planned)
+    pending = [
+        planned
+        for planned in _distinct(plans)
+        if again
+        or not store.exists(out, frames.dataset.name, planned.run_id)
+        or (keep_scores and not _has_scores(out, frames, planned))
+    ]
+    for group in _groups(pending):
+        with ExitStack() as stack:
+            for planned in group:
+                folder = store.partial_folder(out, frames.dataset.name, planned.run_id)
+                stack.enter_context(store.locked(folder))
+                stack.callback(_drop_if_empty, folder)
+            _score(group, frames, out, progress)
+            for planned in group:
+                _finish(planned, group, frames, out, keep_scores, command, progress)
+    return [store.load_run(out / frames.dataset.name / planned.run_id) for planned in plans]
+
+
+def rescore(root: Path, saved: Run, frames: Frames, *, progress: Progress) -> tuple[Run, bool]:
+    """The run with its numbers recomputed from kept maps, and whether they agree to the last bit.
+
+    Raises:
+        RunError: the maps were not kept, or the data are not the ones that were scored.
+    """
+    scores = store.run_folder(root, saved) / "scores"
+    if not scores.is_dir():
+        raise RunError(
+            f"{saved.dataset}/{saved.id}: its score maps were not kept; score again with "
+            "--again --keep-scores, then rescore."
+        )
+    if frames.fingerprint() != saved.fingerprint:
+        raise RunError(
+            f"{saved.dataset}/{saved.id}: the data under the data root are not those that were "
+            f"scored (fingerprint {frames.fingerprint()[:12]}, the run has "
+            f"{saved.fingerprint[:12]}). Give the --data-root of that run."
+        )
+    progress(f"{saved.dataset}: counting {saved.id}", 0, len(frames))
+    found = evaluate(frames, lambda frame_id: score_files.read(score_files.find(scores, frame_id)))
+    agree = found.metrics == dict(saved.metrics)
+    fresh = dataclasses.replace(
+        saved,
+        metrics=found.metrics,
+        undefined=found.undefined,
+        metric_version=METRIC_VERSION,
+    )
+    return fresh, agree
+
+
+def _score(group: Sequence[Planned], frames: Frames, out: Path, progress: Progress) -> None:
+    """Writes the score maps of `group` that are still missing, and notes each in its journal."""
+    name = frames.dataset.name
+    folders = {p.run_id: store.partial_folder(out, name, p.run_id) for p in group}
+    journals = {}
+    for planned in group:
+        with store.writing(folders[planned.run_id]):
+            (folders[planned.run_id] / "scores").mkdir(exist_ok=True)
+            journals[planned.run_id] = store.Journal(folders[planned.run_id])
+    missing = {
+        run_id: {i for i in frames.ids if not _intact(folders[run_id], journals[run_id], i)}
+        for run_id in folders
+    }
+    todo = [
+        i for i, frame_id in enumerate(frames.ids) if any(frame_id in m for m in missing.values())
+    ]
+    if not todo:
+        return
+    titles = ", ".join(planned.title for planned in group)
+    what = f"{name}: {titles}"
+    done_before = len(frames) - len(todo)
+    progress(what, done_before, len(frames))
+    _check_space(out, frames[todo[0]].image, sum(map(len, missing.values())))
+
+    def written(
+        planned: Planned, frame: Frame, prediction: Prediction, seconds: float
+    ) -> dict[str, Any]:
+        where = f"{name}/{frame.id}: {planned.title}"
+        content = score_files.encoded(checked(prediction.score, frame.image.shape[:2], where=where))
+        folder = folders[planned.run_id]
+        with store.writing(folder):
+            score_files.write_bytes(folder / "scores" / f"{frame.id}.score", content)
+        sha256 = hashlib.sha256(content).hexdigest()
+        return {"seconds": seconds, "size": len(content), "sha256": sha256}
+
+    waiting: deque[tuple[str, str, Future[dict[str, Any]]]] = deque()
+
+    def note_oldest() -> None:
+        run_id, frame_id, future = waiting.popleft()
+        facts = future.result()
+        with store.writing(folders[run_id]):
+            journals[run_id].add(frame_id, **facts)
+
+    with ThreadPoolExecutor(WRITERS, thread_name_prefix="write") as pool:
+        steps = _predicted(group, frames.take(todo))
+        for count, (frame, predictions, seconds) in enumerate(steps, 1):
+            for planned, prediction in zip(group, predictions, strict=True):
+                if frame.id in missing[planned.run_id]:
+                    future = pool.submit(written, planned, frame, prediction, seconds)
+                    waiting.append((planned.run_id, frame.id, future))
+            while len(waiting) > len(group) * WRITERS:
+                note_oldest()
+            progress(what, done_before + count, len(frames))
+        while waiting:
+            note_oldest()
+
+
+def _predicted(
+    group: Sequence[Planned], frames: Frames
+) -> Iterator[tuple[Frame, tuple[Prediction, ...], float]]:
+    """Each frame with one prediction per method and the seconds that the method took for it."""
+    methods = [planned.method for planned in group]
+    titles = ", ".join(planned.title for planned in group)
+    given: deque[Frame] = deque()
+
+    def images() -> Iterator[Image]:
+        for frame in frames:
+            given.append(frame)
+            yield frame.image
+
+    if len(methods) == 1:
+        results: Iterable[tuple[Prediction, ...]] = ((p,) for p in methods[0].predictions(images()))
+    else:
+        results = type(methods[0]).predictions_together(methods, images())
+    iterator = iter(results)
+    for _ in range(len(frames)):
+        begin = time.perf_counter()
+        try:
+            predictions = next(iterator)
+        except HarnessError:
+            raise
+        except StopIteration:
+            raise MethodError(f"{titles}: fewer predictions than images came back.") from None
+        except Exception as error:
+            where = f"{frames.dataset.name}/{given[0].id}" if given else frames.dataset.name
+            raise MethodError(f"{titles}: {where}: {type(error).__name__}: {error}") from error
+        yield given.popleft(), predictions, time.perf_counter() - begin
+
+
+def _finish(
+    planned: Planned,
+    group: Sequence[Planned],
+    frames: Frames,
+    out: Path,
+    keep_scores: bool,
+    command: str,
+    progress: Progress,
+) -> None:
+    """Evaluates the maps of one complete run and saves it."""
+    folder = store.partial_folder(out, frames.dataset.name, planned.run_id)
+    entries = store.Journal(folder).entries
+    seconds = [float(entries[frame_id]["seconds"]) for frame_id in frames.ids]
+
+    def score_of(frame_id: str) -> Score:
+        return score_files.read(folder / "scores" / f"{frame_id}.score").astype(np.float32)
+
+    evaluation = None
+    flags = frames.flags
+    if frames.has_labels:
+        progress(f"{frames.dataset.name}: counting {planned.title}", len(frames), len(frames))
+        evaluation = evaluate(frames, score_of)
+    else:
+        flags += ("hidden labels" if frames.dataset.hidden_labels else "no anomaly labels",)
+    method = planned.method
+    saved = Run(
+        id=planned.run_id,
+        kind="run",
+        method=planned.name,
+        options={key: _plain(value) for key, value in resolved_options(method).items()},
+        dataset=frames.dataset.name,
+        frames=len(frames),
+        fingerprint=planned.facts["fingerprint"],
+        metric_version=METRIC_VERSION,
+        metrics=evaluation.metrics if evaluation else {},
+        undefined=evaluation.undefined if evaluation else {},
+        flags=flags,
+        trained_on=tuple(method.trained_on),
+        paper=method.paper,
+        seconds=sum(seconds),
+        finished=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        provenance={
+            "code": provenance.code(),
+            "sources": planned.facts["sources"],
+            "weights": planned.facts["weights"],
+            "versions": provenance.versions(),
+            "machine": {**provenance.machine(), **method.environment()},
+            "data": frames.where,
+            "command": command,
+            "seconds_per_frame_median": float(np.median(seconds)),
+            # One forward pass served all of these; the seconds are those of the whole step.
+            "shared_forward_with": [p.name for p in group if p is not planned],
+        },
+    )
+    store.save(
+        out,
+        saved,
+        frames=_frame_table(frames, evaluation, seconds),
+        curve=_curve_table(evaluation),
+        pictures=_pictures(frames, evaluation, score_of),
+        keep_scores=keep_scores or evaluation is None,
+    )
+
+
+def _frame_table(frames: Frames, evaluation: Evaluation | None, seconds: list[float]) -> Any:
+    if evaluation is None:
+        return store.table_of({"id": list(frames.ids), "seconds": seconds})
+    rows = evaluation.rows
+    return store.table_of(
+        {
+            "id": [row.id for row in rows],
+            "pixels": [row.pixels for row in rows],
+            "anomalous": [row.anomalous for row in rows],
+            "AP": [row.average_precision for row in rows],
+            "seconds": seconds,
+        }
+    )
+
+
+def _curve_table(evaluation: Evaluation | None) -> Any:
+    if evaluation is None or evaluation.undefined:
+        return None
+    points = curve(evaluation.counts)
+    return store.table_of(
+        {
+            "threshold": points.threshold,
+            "tpr": points.tpr,
+            "fpr": points.fpr,
+            "precision": points.precision,
+        }
+    )
+
+
+def _pictures(
+    frames: Frames, evaluation: Evaluation | None, score_of: Callable[[str], Score]
+) -> dict[str, bytes]:
+    """Thumbnails of a few frames: the same ones for every method, and the method's worst."""
+    anomalous = [
+        i for i, row in enumerate(evaluation.rows if evaluation else ()) if row.average_precision
+    ] or list(range(len(frames)))
+    chosen = {anomalous[i] for i in np.linspace(0, len(anomalous) - 1, SHOWN - 1).astype(int)}
+    if evaluation:
+        rows = evaluation.rows
+        chosen.add(min(anomalous, key=lambda i: rows[i].average_precision or 0.0))
+    files = {}
+    for index in sorted(chosen):
+        frame = frames[index]
+        files[f"{frame.id}.image.webp"] = pictures.webp(pictures.image_picture(frame.image))
+        files[f"{frame.id}.score.webp"] = pictures.webp(pictures.score_picture(score_of(frame.id)))
+        if frame.label is not None:
+            files[f"{frame.id}.label.webp"] = pictures.webp(pictures.label_picture(frame.label))
+    return files
+
+
+def _groups(plans: Sequence[Planned]) -> list[list[Planned]]:
+    """The plans that share a forward pass together, in the order of the first of each group."""
+    groups: dict[Any, list[Planned]] = {}
+    for planned in plans:
+        key = planned.method.forward_key()
+        groups.setdefault(planned.run_id if key is None else key, []).append(planned)
+    return list(groups.values())
+
+
+def _distinct(plans: Sequence[Planned]) -> list[Planned]:
+    return list({planned.run_id: planned for planned in plans}.values())
+
+
+def _intact(folder: Path, journal: store.Journal, frame_id: str) -> bool:
+    """Whether the frame's map is noted in the journal and lies on the disk unharmed."""
+    entry, path = journal.entries.get(frame_id), folder / "scores" / f"{frame_id}.score"
+    if entry is None or not path.is_file() or path.stat().st_size != entry["size"]:
+        return False
+    return provenance.file_sha256(path) == str(entry["sha256"])
+
+
+def _has_scores(out: Path, frames: Frames, planned: Planned) -> bool:
+    return (out / frames.dataset.name / planned.run_id / "scores").is_dir()
+
+
+def _forget(out: Path, frames: Frames, planned: Planned) -> None:
+    """Drops the unfinished maps of a run that is scored again; a complete run stays until then."""
+    folder = store.partial_folder(out, frames.dataset.name, planned.run_id)
+    if folder.is_dir():
+        with store.locked(folder):
+            shutil.rmtree(folder / "scores", ignore_errors=True)
+            (folder / "journal.jsonl").unlink(missing_ok=True)
+
+
+def _drop_if_empty(folder: Path) -> None:
+    """Removes a partial folder in which no frame was finished, so that failures leave nothing."""
+    journal = folder / "journal.jsonl"
+    if folder.is_dir() and not (journal.is_file() and journal.stat().st_size):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _check_space(out: Path, image: Image, maps: int) -> None:
+    """Refuses to begin when the maps would not fit on the disk; 4 bytes a pixel at the most."""
+    needed = 4 * image.shape[0] * image.shape[1] * maps
+    with store.writing(out):
+        out.mkdir(parents=True, exist_ok=True)
+        free = shutil.disk_usage(out).free
+    if needed > free:
+        raise RunError(
+            f"{out}: {maps} score maps may need {needed / 1e9:.1f} GB and {free / 1e9:.1f} GB are "
+            "free. Make room, choose another --out, or use --limit."
+        )
+
+
+def _plain(value: Any) -> Any:
+    """The option's value as JSON knows it."""
+    return str(value) if isinstance(value, Path) else value

@@ -1,0 +1,230 @@
+"""Runs on disk: one folder a run, `run.json` written last; what is there can be read back.
+
+runs/<dataset>/<method>-<hash>/
+    run.json            the run: metrics, options, provenance (see `harness.types.Run`)
+    frames.parquet      one row a frame: pixels, positives, AP, seconds
+    curve.parquet       threshold, tpr, fpr, precision at up to 2,000 exact points
+    thumbnails/         <frame id>.{image,label,score}.webp
+    scores/             <frame id>.score, with --keep-scores and for hidden labels
+runs/<dataset>/.partial-<method>-<hash>/     a run that is not finished: journal.jsonl and its maps
+"""
+
+import dataclasses
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from harness.errors import RunError, unknown_name
+from harness.score_files import write_bytes
+from harness.types import Run
+
+try:
+    import fcntl
+except ImportError:  # Windows: two processes on one run are then not told apart
+    fcntl = None  # type: ignore[assignment]
+
+PARTIAL = ".partial-"
+
+
+def run_folder(root: Path, run: Run) -> Path:
+    """The folder of `run` below `root`, whether it exists or not."""
+    return root / run.dataset / run.id
+
+
+def partial_folder(root: Path, dataset: str, run_id: str) -> Path:
+    """The folder where the run `run_id` is put together until it is complete."""
+    return root / dataset / f"{PARTIAL}{run_id}"
+
+
+def exists(root: Path, dataset: str, run_id: str) -> bool:
+    """Whether the run is there and complete."""
+    return (root / dataset / run_id / "run.json").is_file()
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Makes `folder` and holds it for this process alone, for as long as the block runs.
+
+    Raises:
+        RunError: another process holds it, or it cannot be written.
+    """
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        file = (folder / "lock").open("w")
+    with file:
+        if fcntl is not None:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                raise RunError(
+                    f"{folder}: another process is working on this run; wait for it, or stop it."
+                ) from error
+        yield
+
+
+@contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """Turns the failure of a write in the block into a `RunError` that names `folder`."""
+    try:
+        yield
+    except OSError as error:
+        raise RunError(
+            f"{folder}: cannot be written ({error.strerror or error}). Frames that were finished "
+            "are kept; make room or choose another --out, then give the same command."
+        ) from error
+
+
+class Journal:
+    """The frames of one unfinished run that are scored already; a killed run resumes from it.
+
+    One JSON line a frame, flushed to the disk before the next begins; a last line cut short by a
+    kill is dropped.
+    """
+
+    def __init__(self, folder: Path):
+        self.path = folder / "journal.jsonl"
+        self.entries: dict[str, dict[str, Any]] = {}
+        whole = 0
+        if self.path.is_file():
+            for line in self.path.read_bytes().splitlines(keepends=True):
+                try:
+                    entry = json.loads(line)
+                except ValueError:
+                    break
+                if not line.endswith(b"\n"):
+                    break
+                whole += len(line)
+                self.entries[entry["id"]] = entry
+            with self.path.open("r+b") as file:
+                file.truncate(whole)
+
+    def add(self, frame_id: str, **facts: Any) -> None:
+        """Notes that the frame is done."""
+        entry = {"id": frame_id, **facts}
+        with self.path.open("ab") as file:
+            file.write(json.dumps(entry, sort_keys=True).encode() + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+        self.entries[frame_id] = entry
+
+
+def save(
+    root: Path,
+    run: Run,
+    *,
+    frames: pa.Table,
+    curve: pa.Table | None,
+    pictures: Mapping[str, bytes],
+    keep_scores: bool,
+) -> Path:
+    """The folder of the saved run: the partial folder, completed, then renamed.
+
+    Args:
+        root: the folder of all runs.
+        run: what is saved; a complete run of the same id is replaced.
+        frames: the per-frame table.
+        curve: the thinned curve; None where labels are hidden.
+        pictures: file name in thumbnails/ to content.
+        keep_scores: whether `scores/` stays.
+    """
+    partial, final = partial_folder(root, run.dataset, run.id), run_folder(root, run)
+    with writing(partial):
+        thumbnails = partial / "thumbnails"
+        thumbnails.mkdir(exist_ok=True)
+        for name, content in pictures.items():
+            write_bytes(thumbnails / name, content)
+        pq.write_table(frames, partial / "frames.parquet", compression="zstd")
+        if curve is not None:
+            pq.write_table(curve, partial / "curve.parquet", compression="zstd")
+        if not keep_scores:
+            shutil.rmtree(partial / "scores", ignore_errors=True)
+        (partial / "journal.jsonl").unlink(missing_ok=True)
+        write_bytes(partial / "run.json", encoded(run))
+        (partial / "lock").unlink(missing_ok=True)
+        if final.exists():
+            old = final.with_name(f".old-{run.id}")
+            shutil.rmtree(old, ignore_errors=True)
+            final.replace(old)
+            partial.replace(final)
+            shutil.rmtree(old)
+        else:
+            partial.replace(final)
+    return final
+
+
+def encoded(run: Run) -> bytes:
+    """The bytes of `run.json`: sorted keys, so that equal runs are equal files."""
+    return json.dumps(dataclasses.asdict(run), indent=1, sort_keys=True).encode() + b"\n"
+
+
+def load_run(folder: Path) -> Run:
+    """The run saved in `folder`.
+
+    Raises:
+        RunError: `run.json` is missing or damaged.
+    """
+    path = folder / "run.json"
+    try:
+        facts = json.loads(path.read_text("utf-8"))
+        for name in ("flags", "trained_on"):
+            facts[name] = tuple(facts[name])
+        facts["intervals"] = {k: (v[0], v[1]) for k, v in facts["intervals"].items()}
+        return Run(**facts)
+    except OSError as error:
+        raise RunError(f"{path}: cannot be read ({error.strerror}).") from error
+    except (ValueError, KeyError, TypeError, IndexError) as error:
+        raise RunError(
+            f"{path}: not a run of this version ({error}); delete the folder, or score again."
+        ) from error
+
+
+def load_runs(root: Path) -> list[Run]:
+    """Every complete run below `root`, sorted by data set and id; unfinished ones are left out."""
+    folders = sorted(path.parent for path in root.glob("*/*/run.json"))
+    return [load_run(folder) for folder in folders if not folder.name.startswith(".")]
+
+
+def find_run(root: Path, name: str) -> Run:
+    """The run called `name`: its id, `dataset/id`, its folder, or a beginning that fits only one.
+
+    Raises:
+        UnknownName: none is called so.
+        RunError: several are.
+    """
+    if (Path(name) / "run.json").is_file():
+        return load_run(Path(name))
+    runs = {f"{run.dataset}/{run.id}": run for run in load_runs(root)}
+    exact = [run for key, run in runs.items() if name in (key, run.id)]
+    found = exact or [
+        run for key, run in runs.items() if key.startswith(name) or run.id.startswith(name)
+    ]
+    if not found:
+        raise unknown_name(f"run in {root}", name, (run.id for run in runs.values()))
+    if len(found) > 1:
+        several = ", ".join(f"{run.dataset}/{run.id}" for run in found)
+        raise RunError(f"{name} fits several runs: {several}. Give more of the name.")
+    return found[0]
+
+
+def replace_record(root: Path, run: Run) -> None:
+    """Writes a changed record of a run that is there (rescored, invalidated) in place."""
+    with writing(run_folder(root, run)):
+        write_bytes(run_folder(root, run) / "run.json", encoded(run))
+
+
+def frame_table(root: Path, run: Run) -> pa.Table:
+    """The per-frame table of `run`."""
+    return pq.read_table(run_folder(root, run) / "frames.parquet")
+
+
+def table_of(columns: Mapping[str, list[Any] | np.ndarray[Any, Any]]) -> pa.Table:
+    """The columns as an Arrow table; None and NaN become missing values."""
+    return pa.table({name: pa.array(values, from_pandas=True) for name, values in columns.items()})

@@ -1,0 +1,1 @@
+"""Compare: saved runs as rows, ranks and pages."""

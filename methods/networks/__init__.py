@@ -1,0 +1,1 @@
+"""One file is one segmentation network, with its checkpoint importer and weight sources."""

@@ -1,0 +1,1 @@
+"""Receive: score maps made elsewhere, checked and judged like any method."""

@@ -1,0 +1,31 @@
+"""Fixtures that several test files share: the real data, and an environment of the tests' own."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session")
+def data_folder() -> Path:
+    """The folder of real images and weights: HARNESS_TEST_DATA, else the sibling shared/data.
+
+    A test that asks for it is skipped where the folder is absent.
+    """
+    given = os.environ.get("HARNESS_TEST_DATA")
+    folder = Path(given) if given else REPOSITORY.parent / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip(f"no real data in {folder}; HARNESS_TEST_DATA names another folder")
+    return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def environment_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Neither the data nor the cache of whoever runs the tests is seen or touched by them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HARNESS_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.delenv("HARNESS_DATA", raising=False)
+        yield

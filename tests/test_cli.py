@@ -1,0 +1,176 @@
+"""The command line: exit codes, streams, formats, sentences."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from harness.cli import main
+
+
+@pytest.fixture
+def harness(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    def call(*words):
+        return CliRunner().invoke(main, [str(word) for word in words])
+
+    return call
+
+
+RANDOM = ("run", "--method", "random_score", "--dataset", "synthroad", "--limit", 2)
+
+
+def test_json_has_the_fields_that_scripts_read(harness):
+    result = harness(*RANDOM, "--format", "json")
+    assert result.exit_code == 0, result.stderr
+    (row,) = json.loads(result.stdout)
+    assert (row["method"], row["dataset"], row["frames"]) == ("random_score", "synthroad", 2)
+    assert {"AP", "AUROC", "FPR95", "bestF1"} <= set(row["metrics"])
+    assert 40 < row["metrics"]["AUROC"] < 60  # per cent
+    assert row["run"].startswith("random_score-")
+
+
+@pytest.mark.parametrize("form", ["table", "markdown", "csv", "latex"])
+def test_every_format_names_the_method_and_its_ap(harness, form):
+    result = harness(*RANDOM, "--format", form)
+    assert result.exit_code == 0, result.stderr
+    assert "AP" in result.stdout
+    assert "random" in result.stdout
+
+
+def test_stdout_carries_the_answer_only(harness):
+    result = harness(*RANDOM, "--format", "json")
+    json.loads(result.stdout)
+    assert "synthroad" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["run", "-m", "max_logt", "-d", "synthroad"], "Did you mean 'max_logit'?"),
+        (["run", "-m", "random_score", "-d", "synthraod"], "Did you mean 'synthroad'?"),
+        (["run", "-m", "random_score", "--set", "sede=1"], "Did you mean 'seed'?"),
+        (["run", "-m", "msp", "--network", "erfnett"], "Did you mean 'erfnet'?"),
+        (["run", "-m", "nowhere.py"], "nowhere.py: no such file"),
+        (["run", "-m", "random_score", "-d", "road_anomaly"], "road_anomaly"),
+        (["show", "nothing"], "no run in runs is called 'nothing'"),
+        (["rescore", "nothing"], "no run in runs is called 'nothing'"),
+    ],
+)
+def test_a_mistake_is_one_sentence_and_exit_code_1(harness, words, sentence):
+    result = harness(*words)
+    assert result.exit_code == 1
+    assert result.stdout == ""
+    assert sentence in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["run"],
+        ["run", "-m", "msp", "--limit", "0"],
+        ["run", "-m", "msp", "--limit", "many"],
+        ["run", "-m", "msp", "--set", "novalue"],
+        ["run", "-m", "msp", "--format", "xml"],
+        ["list", "nonsense"],
+        ["rescore"],
+        ["nonsense"],
+    ],
+)
+def test_misuse_is_exit_code_2(harness, words):
+    result = harness(*words)
+    assert result.exit_code == 2
+    assert result.stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("what", "name"),
+    [
+        ("methods", "max_logit"),
+        ("networks", "tiny"),
+        ("datasets", "smiyc_anomaly21_val"),
+        ("metrics", "FPR95"),
+    ],
+)
+def test_list_names_what_there_is(harness, what, name):
+    result = harness("list", what)
+    assert result.exit_code == 0
+    assert name in result.stdout
+
+
+def test_list_runs_and_show_know_a_saved_run(harness):
+    assert harness(*RANDOM).exit_code == 0
+    assert "random_score" in harness("list", "runs").stdout
+    shown = harness("show", "random_score")
+    assert shown.exit_code == 0, shown.stderr
+    for part in ("AP", "fingerprint", "sources", "command", "synthroad_0000"):
+        assert part in shown.stdout
+
+
+def test_show_json_is_the_record(harness):
+    harness(*RANDOM)
+    record = json.loads(harness("show", "random_score", "--format", "json").stdout)
+    assert record["flags"] == ["limited"]
+    assert record["provenance"]["code"]
+
+
+def test_rescore_agrees(harness):
+    harness(*RANDOM, "--keep-scores")
+    result = harness("rescore", "random_score")
+    assert result.exit_code == 0, result.stderr
+    assert "agrees" in result.stdout
+
+
+def test_without_a_data_set_synthroad_is_said_and_taken(harness):
+    result = harness("run", "-m", "random_score", "--limit", 1)
+    assert result.exit_code == 0, result.stderr
+    assert "data sets: synthroad" in result.stderr
+
+
+def test_data_status_names_every_set(harness):
+    from harness.data import dataset_names
+
+    result = harness("data", "status")
+    assert result.exit_code == 0
+    assert all(name in result.stdout for name in dataset_names())
+
+
+def test_doctor_tells_versions_and_device(harness):
+    result = harness("doctor")
+    assert result.exit_code == 0, result.stderr
+    assert "numpy" in result.stdout
+    assert "device" in result.stdout
+
+
+def test_the_board_is_written(harness, tmp_path):
+    harness(*RANDOM)
+    result = harness("board", "--html", "board")
+    assert result.exit_code == 0, result.stderr
+    assert "random_score" in Path(result.stdout.strip()).read_text("utf-8")
+
+
+def test_help_answers_without_heavy_imports():
+    code = (
+        "import sys; from click.testing import CliRunner; from harness.cli import main;"
+        "CliRunner().invoke(main, ['--help']);"
+        "print([m for m in ('torch', 'pandas', 'numpy', 'pyarrow') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.stdout.strip() == "[]"
+
+
+def test_the_module_runs_too():
+    done = subprocess.run(
+        [sys.executable, "-m", "harness", "--help"],
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parents[1],
+        timeout=60,
+    )
+    assert done.returncode == 0
+    assert "Score, evaluate and compare" in done.stdout
