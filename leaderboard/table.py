@@ -39,18 +39,19 @@ def differing_options(runs: Sequence[Run]) -> list[str]:
 
     Compared are runs with equal method, network and data set; "" where the names say it all.
     """
-    texts = []
+    # Values may be lists, so they are compared as text.
+    values: dict[tuple[str, ...], set[str]] = {}
     for run in runs:
-        twins = [other.options for other in runs if _named(other) == _named(run)]
-        texts.append(
-            ", ".join(
-                f"{key}={option}"
-                for key, option in options_shown(run).items()
-                if option not in ("", None)
-                and any(twin.get(key) != run.options[key] for twin in twins)
-            )
+        for key, option in run.options.items():
+            values.setdefault((*_named(run), key), set()).add(repr(option))
+    return [
+        ", ".join(
+            f"{key}={option}"
+            for key, option in options_shown(run).items()
+            if option not in ("", None) and len(values[(*_named(run), key)]) > 1
         )
-    return texts
+        for run in runs
+    ]
 
 
 def formatted(runs: Iterable[Run], format: str = "table") -> str:

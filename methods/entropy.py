@@ -17,4 +17,4 @@ class Entropy(PostHoc):
 
     def score(self, output: NetworkOutput) -> Tensor:
         log_p = output.logits.log_softmax(dim=0)
-        return (log_p.exp() * log_p).sum(dim=0) / -math.log(CLASSES)
+        return log_p.exp().mul_(log_p).sum(dim=0) / -math.log(CLASSES)

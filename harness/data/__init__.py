@@ -8,9 +8,8 @@ from typing import Literal
 from harness.data.catalog import DATASETS, Dataset
 from harness.data.custom import described
 from harness.data.folder import Found, find, place
-from harness.data.frames import Frames
+from harness.data.frames import Drawn, Frames
 from harness.errors import DataError, unknown_name
-from harness.types import Frame, Label
 
 __all__ = ["DATASETS", "Dataset", "Frames", "Status", "dataset_names", "load_frames", "status"]
 
@@ -91,31 +90,6 @@ def status(name: str, root: Path | None = None) -> Status:
     return Status(name, "ready", "", where, len(found.frames))
 
 
-@dataclass(frozen=True)
-class _Drawn:
-    """A frame that the harness draws."""
-
-    split: str
-    index: int
-    version: str  # the frozen fingerprint of the split
-
-    @property
-    def id(self) -> str:
-        return f"{self.split}_{self.index:04}"
-
-    def frame(self) -> Frame:
-        from harness.data import synthetic
-
-        image, label, classes = synthetic.draw(self.split, self.index)
-        return Frame(self.id, image, label, classes)
-
-    def label(self) -> Label | None:
-        return self.frame().label
-
-    def state(self) -> str:
-        return f"drawn {self.split} {self.index} {self.version}"
-
-
 def _entry(name: str) -> Dataset:
     if name not in DATASETS:
         raise unknown_name("data set", name, DATASETS)
@@ -156,5 +130,5 @@ def _drawn(entry: Dataset) -> Frames:
     from harness.data import synthetic
 
     version = synthetic.FINGERPRINTS.get(entry.name, "")
-    readers = tuple(_Drawn(entry.name, i, version) for i in range(synthetic.SPLITS[entry.name]))
+    readers = tuple(Drawn(entry.name, i, version) for i in range(synthetic.SPLITS[entry.name]))
     return Frames(entry, readers, (), "drawn by the harness", True, version)

@@ -3,6 +3,8 @@
 Every function draws one thing with its foot at (x, z) metres and returns nothing.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from harness.data._scene_canvas import (
@@ -41,25 +43,39 @@ def car(canvas: Canvas, x: float, z: float, *, ahead: bool, half_m: float = 0.9)
     waist = dice.between(0.82, 0.95) + (high - 1.4) * 0.4
     pen = Pen(canvas, x, z, CAR)
     pen.ground_shadow(half_m * 1.2, 1.0, 0.75)
-    side = _flank(canvas, x, z, half_m, dice.between(3.6, 4.6))
-    if side is not None:
-        s, length = side
-        _side(canvas, pen, s, z, length, ((0.22, 0), (waist, 0), (waist, 1), (0.22, 1)), _dim(paint, 0.8))
-        cabin = ((waist, 0.02), (high - 0.04, 0.14), (high - 0.04, 0.5), (waist, 0.78))
-        _side(canvas, pen, s * 0.92, z, length, cabin, _dim(paint, 0.72))
-        panes = ((waist + 0.05, 0.08), (high - 0.12, 0.17), (high - 0.12, 0.47), (waist + 0.05, 0.68))
-        _side(canvas, pen, s * 0.93, z, length, panes, GLASS)
-        for place in (0.17, 0.8):
-            _wheel(canvas, pen, s, z + place * length, 0.31)
+    w, top = half_m, half_m * dice.between(0.66, 0.8)  # half widths of the body and of the roof
+    lean = dice.between(0.02, 0.14)  # of the end that we see: hatchback or notchback
+    length = dice.between(3.7, 4.7)
+    glass = _dim(GLASS, dice.between(0.8, 1.7))
+    side = _flank(canvas, x, z, w)
+    if side != 0:
+        a, b = side * w, side * top
+        flank = ((a, 0.22, 0), (a, waist, 0), (a, waist, 0.97), (a, waist - 0.2, 1), (a, 0.22, 1))
+        _side(canvas, pen, flank, length, _dim(paint, 0.84))
+        back, front = (0.0, 0.62) if ahead else (0.16, 0.78)
+        cabin = ((a, waist, 0), (b, high, back + lean), (b, high, front - 0.1), (a, waist, front + 0.14))
+        _side(canvas, pen, cabin, length, _dim(paint, 0.76))
+        c, low, up = (a * 0.8 + b * 0.2), waist + 0.06, high - 0.1
+        pane = ((c, low, 0.05), (b, up, back + lean + 0.02), (b, up, front - 0.11), (c, low, front + 0.06))
+        _side(canvas, pen, pane, length, _dim(glass, 0.85))
+        pillar = ((c, low, 0.33), (b, up, 0.33), (b, up, 0.36), (c, low, 0.36))
+        _side(canvas, pen, pillar, length, _dim(paint, 0.7))
+        for place in (0.18, 0.8):
+            _wheel(canvas, pen, a, z + place * length, 0.31)
     for s in (-1, 1):
-        pen.rectangle(s * half_m * 0.94, 0, s * half_m * 0.66, 0.34, BLACK)
-    w = half_m
-    top = w * dice.between(0.66, 0.8)
-    cabin_points = [(-w * 0.92, waist), (-top, high), (top, high), (w * 0.92, waist)]
-    pen.polygon(cabin_points, _dim(paint, 0.95))
-    pen.polygon(
-        [(-w * 0.82, waist + 0.03), (-top * 0.9, high - 0.09), (top * 0.9, high - 0.09), (w * 0.82, waist + 0.03)],
-        _dim(GLASS, dice.between(0.8, 1.7)), fade=-0.0,
+        pen.rectangle(s * w * 0.94, 0, s * w * 0.66, 0.34, BLACK)
+    slope = 0.0 if ahead else 0.16
+    recess = (lean + slope) * length
+    u, v = canvas.camera.column(x, z + recess), canvas.camera.row(high, z + recess)
+    reach = canvas.camera.focal_px / (z + recess)
+    (u0, v0), (u1, _) = pen.at((-w * 0.92, waist)), pen.at((w * 0.92, waist))
+    roof = [(u - top * reach, v), (u + top * reach, v)]
+    pen.outline([(u0, v0), *roof, (u1, v0)], _dim(paint, 0.95))
+    near = 0.06 * reach
+    pen.outline(
+        [(u0 + 2 * near, v0 - near), (roof[0][0] + near, v + near * 1.5),
+         (roof[1][0] - near, v + near * 1.5), (u1 - 2 * near, v0 - near)],
+        glass, -1, -0.3,
     )  # fmt: skip
     body: list[Point] = [
         (-w * 0.94, 0.22), (-w, 0.34), (-w, waist - 0.12), (-w * 0.93, waist + 0.02),
@@ -99,21 +115,22 @@ def van_like(canvas: Canvas, x: float, z: float, kind: str, *, ahead: bool) -> N
     }[kind]
     pen = Pen(canvas, x, z, cls)
     pen.ground_shadow(half * 1.2, 1.4, 0.75)
-    side = _flank(canvas, x, z, half, length)
-    if side is not None:
-        s, length = side
-        _side(canvas, pen, s, z, length, ((0.35, 0), (high, 0), (high, 1), (0.35, 1)), _dim(paint, 0.78))
+    side = _flank(canvas, x, z, half)
+    if side != 0:
+        a = side * half
+        _panel(canvas, pen, a, (0.35, high), (0, 1), length, _dim(paint, 0.78))
         if kind == "truck":
-            _side(canvas, pen, s, z, length, ((0.35, 0), (0.62, 0), (0.62, 1), (0.35, 1)), (48, 48, 50))
+            _panel(canvas, pen, a, (0.35, 0.62), (0, 1), length, (48, 48, 50))
         else:
             count = 5 if kind == "bus" else 8
             for number in range(count):
-                a, b = (number + 0.12) / count, (number + 0.88) / count
-                pane = ((1.25, a), (2.3, a), (2.3, b), (1.25, b))
-                _side(canvas, pen, s, z, length, pane, GLASS)
-        if kind != "train":
+                parts = ((number + 0.1) / count, (number + 0.9) / count)
+                _panel(canvas, pen, a, (1.25, 2.3), parts, length, GLASS)
+        if kind == "train":
+            _panel(canvas, pen, a, (2.45, 2.7), (0, 1), length, (226, 222, 210))
+        else:
             for place in (0.14, 0.8):
-                _wheel(canvas, pen, s, z + place * length, 0.46)
+                _wheel(canvas, pen, a, z + place * length, 0.46)
     for s in (-1, 1):
         pen.rectangle(s * half * 0.92, 0, s * half * 0.62, 0.5, BLACK)
     pen.rectangle(-half, 0.32, half, high, paint)
@@ -282,7 +299,7 @@ def furniture(canvas: Canvas, x: float, z: float, kind: str) -> None:
         pen.rectangle(-0.58, 1.2, 0.58, 1.3, _dim(paint, 0.8))
     else:  # scaffold sheet
         pen.rough = 0.14
-        pen.rectangle(-2.2, 0, 2.2, dice.between(2.6, 4.4), dice.tone((158, 164, 152), 0.12))
+        pen.rectangle(-2.2, 0, 2.2, dice.between(2.6, 3.6), dice.tone((142, 150, 138), 0.15))
         for place in (-2.2, -0.75, 0.75, 2.2):
             pen.bar((place, 0), (place, 2.6), 0.08, (96, 98, 100))
 
@@ -326,38 +343,50 @@ def _crown(pen: Pen, x: float, y: float, rx: float, ry: float, base: Colour) -> 
     canvas.fill(box, mask, canvas.hazed(colour, pen.z), VEGETATION, pen.odd)
 
 
-def _flank(
-    canvas: Canvas, x: float, z: float, half_m: float, length: float
-) -> tuple[float, float] | None:
-    """The x of the side of a vehicle that we can see, and its length; None: only its end is seen."""
+def _flank(canvas: Canvas, x: float, z: float, half_m: float) -> int:
+    """Which side of a vehicle we see: -1 its left, 1 its right, 0 only its end."""
     offset = x - canvas.camera.x_m
     if abs(offset) <= half_m or z < 2.5:
-        return None
-    return (x - half_m if offset > 0 else x + half_m), length
+        return 0
+    return -1 if offset > 0 else 1
 
 
 def _side(
     canvas: Canvas,
     pen: Pen,
-    x: float,
-    z: float,
+    points: Sequence[tuple[float, float, float]],
     length: float,
-    points: tuple[tuple[float, float], ...],
     colour: Colour,
 ) -> None:
-    """A polygon on the plane through x along the road; points are (height, part of the length)."""
+    """A polygon on the side of a vehicle; points are (x, y, part of the length)."""
     camera, light = canvas.camera, canvas.light
-    pixels = [
-        (camera.column(x, z + part * length), camera.row(y, z + part * length)) for y, part in points
-    ]
-    facing = 1 if x < camera.x_m else -1  # the flank of a car on the left looks to the right
+    pixels = []
+    for x, y, part in points:
+        z = pen.z + part * length
+        pixels.append((camera.column(pen.x + x, z), camera.row(y, z)))
+    facing = 1 if points[0][0] > 0 else -1
     lit = 1.0 if light.sun == 0 else (1.12 if light.sun == facing else 0.7)
     pen.outline(pixels, _dim(colour, lit), -1, 0.2)
+
+
+def _panel(
+    canvas: Canvas,
+    pen: Pen,
+    x: float,
+    heights: tuple[float, float],
+    parts: tuple[float, float],
+    length: float,
+    colour: Colour,
+) -> None:
+    """A rectangle on the side of a vehicle."""
+    (low, high), (near, far) = heights, parts
+    _side(canvas, pen, ((x, low, near), (x, high, near), (x, high, far), (x, low, far)), length, colour)
 
 
 def _wheel(canvas: Canvas, pen: Pen, x: float, z: float, r: float) -> None:
     """A wheel on the side of a vehicle, foreshortened."""
     camera = canvas.camera
+    x += pen.x
     u, v = camera.column(x, z), camera.row(r, z)
     b = r * camera.focal_px / z
     a = max(abs(camera.column(x, z - r) - camera.column(x, z + r)) / 2, 0.8)

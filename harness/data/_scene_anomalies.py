@@ -143,8 +143,15 @@ SHAPES: dict[str, Callable[[Pen, Dice], None]] = {
     "debris": _debris, "heap": _heap, "kangaroo": _kangaroo, "log": _log, "sofa": _sofa,
     "tyre": _tyre,
 }  # fmt: skip
-LARGE = ("boat", "boulder", "cow", "sofa", "bird", "kangaroo", "heap", "log")
-SMALL = ("ball", "cone", "debris", "tyre", "log", "boulder", "heap", "bird")
+LARGE = {
+    "bird": (1.0, 2.0), "boat": (1.0, 1.7), "boulder": (0.5, 1.1), "cow": (1.2, 1.6),
+    "heap": (0.5, 1.1), "kangaroo": (1.1, 1.8), "log": (0.35, 0.7), "sofa": (0.7, 1.05),
+}  # fmt: skip
+SMALL = {
+    "ball": (0.18, 0.4), "bird": (0.3, 0.6), "boulder": (0.15, 0.4), "cone": (0.3, 0.7),
+    "debris": (0.12, 0.35), "heap": (0.2, 0.4), "log": (0.14, 0.3), "tyre": (0.3, 0.6),
+}  # fmt: skip
+"""Which shapes lie on the road, and between which heights in metres."""
 
 
 def _star(pen: Pen, dice: Dice) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from harness.data._scene_canvas import (
     HEIGHT,
@@ -156,101 +157,121 @@ def distance(canvas: Canvas, style: str) -> None:
 def ground(canvas: Canvas, way: Street) -> None:
     """The road with its markings, and the strips on both sides."""
     camera, dice = canvas.camera, canvas.dice
-    top = int(camera.horizon_px) + 2
-    box = Box(top, 0, HEIGHT, WIDTH)
-    metres = camera.height_m / (box.rows - camera.horizon_px)  # per pixel, across
-    depth = (metres * camera.focal_px).astype(np.float32)
-    across = ((box.columns - camera.centre_px) * metres + camera.x_m).astype(np.float32)
-    near = np.minimum(np.float32(14) / depth, 1)  # detail fades with the distance
-    along = np.broadcast_to(depth, across.shape)
-    fine = _laid(grain(), along, across, 40)
-    rough = _laid(leaves(), along, across, 24)
-    stains = _laid(clouds(), along * np.float32(0.5), across, 40)
-
-    tone = dice.between(78, 122)
-    warm = dice.between(-4, 6)
-    shade = 1 + 0.09 * fine * near + 0.10 * stains
-    colour = shade[:, :, None] * _array((tone + warm, tone, tone - warm * 0.6))
+    box, depth, across = _laid_out(canvas)
+    colour = np.zeros((*across.shape, 3), np.float32)
     classes = np.full(across.shape, ROAD, np.uint8)
-    _repairs(canvas, way, colour, across, along, fine)
-    _markings(canvas, way, colour, across, depth, metres)
+
+    mask = np.abs(across) < np.float32(way.half_m)
+    place, along = _picked(mask, depth)
+    outward = across.reshape(-1)[place]
+    tone, warm = dice.between(78, 122), dice.between(-4, 6)
+    near = np.minimum(np.float32(14) / along, 1)  # detail fades with the distance
+    fine = _laid(grain(), along, outward, 40)
+    shade = 1 + 0.09 * fine * near + 0.10 * _laid(clouds(), along * np.float32(0.5), outward, 40)
+    lane_m = np.float32(way.lanes[1] - way.lanes[0])
+    track = np.abs(np.abs(_modulo(outward + np.float32(way.half_m), lane_m) - lane_m / 2) - 0.75)
+    shade *= 1 - 0.07 * np.clip(1 - track * 2.2, 0, 1)
+    if dice.chance(0.5):  # a tar seam
+        x = dice.between(-way.half_m, way.half_m)
+        shade[np.abs(outward + 0.25 * fine - np.float32(x)) < 0.05] *= np.float32(0.6)
+    paint = shade[:, None] * _array((tone + warm, tone, tone - warm * 0.6))
+    colour.reshape(-1, 3)[place] = paint
+    _repairs(canvas, way, colour, across, depth[:, 0])
+    _markings(canvas, way, colour, across, depth)
 
     for side in (-1, 1):
-        outward = across * side
         start = way.half_m
         for strip in way.strips(side):
-            mask = outward >= np.float32(start)
-            cls, paint = _strip(
-                dice, strip.kind, outward - np.float32(start), along, near, fine, rough
-            )
-            np.copyto(colour, paint, where=mask[:, :, None])
-            np.copyto(classes, np.uint8(cls), where=mask)
-            start += strip.width_m
+            end = start + strip.width_m if strip is not way.strips(side)[-1] else 1e9
+            outward = across * np.float32(side)
+            mask = (outward >= np.float32(start)) & (outward < np.float32(end))
+            place, along = _picked(mask, depth)
+            outward = np.abs(across.reshape(-1)[place]) - np.float32(start)
+            cls, paint = _strip(dice, strip.kind, outward, along)
+            colour.reshape(-1, 3)[place] = paint
+            classes.reshape(-1)[place] = cls
+            start = end
     part = (depth / (depth + np.float32(canvas.light.haze_m)))[:, :, None]
-    canvas.rgb[box.window] = colour * (1 - part) + _array(canvas.light.haze) * part
+    colour *= 1 - part
+    colour += _array(canvas.light.haze) * part
+    canvas.rgb[box.window] = colour
     canvas.classes[box.window] = classes
 
 
-def _strip(
-    dice: Dice, kind: str, outward: Pixels, along: Pixels, near: Pixels, fine: Pixels, rough: Pixels
-) -> tuple[int, Pixels]:
-    """The class and the colours of a strip of ground."""
+def _laid_out(canvas: Canvas) -> tuple[Box, Pixels, Pixels]:
+    """The box below the horizon, and the ground's depth (h, 1) and its x (h, w) there, metres."""
+    camera = canvas.camera
+    box = Box(int(camera.horizon_px) + 2, 0, HEIGHT, WIDTH)
+    metres = camera.height_m / (box.rows - camera.horizon_px)  # per pixel, across
+    depth = (metres * camera.focal_px).astype(np.float32)
+    columns = (box.columns - camera.centre_px).astype(np.float32)
+    return box, depth, columns * metres.astype(np.float32) + np.float32(camera.x_m)
+
+
+def _picked(mask: Mask, depth: Pixels) -> tuple[NDArray[np.int64], Pixels]:
+    """Flat positions of the pixels in `mask`, and their depths."""
+    place = np.flatnonzero(mask)
+    return place, depth[:, 0][place // WIDTH]
+
+
+def _strip(dice: Dice, kind: str, outward: Pixels, along: Pixels) -> tuple[int, Pixels]:
+    """The class and the (n, 3) colours of a strip of ground."""
+    near = np.minimum(np.float32(14) / along, 1)
+    fine = _laid(grain(), along, outward, 40)
     if kind in ("kerb", "path"):
         tone = dice.between(150, 176) if kind == "kerb" else dice.between(126, 168)
         shade = 1 + 0.07 * fine * near
         if kind == "path":
             slab = np.float32(dice.choice((0.4, 0.5, 0.75, 1.0)))
             joint = (_modulo(outward, slab) < 0.035) | (_modulo(along, slab) < 0.05)
-            shade = shade * np.where(joint, 1 - 0.22 * near, 1)
-        return SIDEWALK, shade[:, :, None] * _array(
-            dice.tone((tone, tone * 0.97, tone * 0.93), 0.04)
-        )
+            shade[joint] *= 1 - 0.22 * near[joint]
+        return SIDEWALK, shade[:, None] * _array(dice.tone((tone, tone * 0.97, tone * 0.93), 0.04))
+    if kind == "bays":
+        line = (_modulo(along, np.float32(5.5)) < 0.12) | (outward < 0.1)
+        shade = 1 + 0.1 * fine * near
+        shade[line] *= np.float32(1.9)
+        return VOID, shade[:, None] * _array(dice.tone((96, 96, 100), 0.1))
+    rough = _laid(leaves(), along, outward, 24)
     if kind in ("verge", "meadow"):
         green = dice.choice(((104, 122, 62), (120, 126, 70), (88, 112, 58), (138, 124, 84)))
         shade = 1 + 0.30 * rough * (0.35 + 0.65 * near) + 0.1 * fine
-        return TERRAIN, shade[:, :, None] * _array(dice.tone(green, 0.1))
-    if kind == "bays":
-        line = (_modulo(along, np.float32(5.5)) < 0.12) | (outward < 0.1)
-        shade = (1 + 0.1 * fine * near) * np.where(line, 1.9, 1.0)
-        return VOID, shade[:, :, None] * _array(dice.tone((96, 96, 100), 0.1))
+        return TERRAIN, shade[:, None] * _array(dice.tone(green, 0.1))
     if kind == "cobbles":
-        joint = (_modulo(outward, np.float32(0.22)) < 0.04) | (
-            _modulo(along, np.float32(0.3)) < 0.06
-        )
-        shade = (1 + 0.16 * rough) * np.where(joint, 1 - 0.35 * near, 1)
-        return VOID, shade[:, :, None] * _array(dice.tone((132, 120, 108), 0.1))
+        joint = (_modulo(outward, np.float32(0.22)) < 0.04) | (_modulo(along, np.float32(0.3)) < 0.06)
+        shade = 1 + 0.16 * rough
+        shade[joint] *= 1 - 0.35 * near[joint]
+        return VOID, shade[:, None] * _array(dice.tone((132, 120, 108), 0.1))
     shade = 1 + 0.22 * rough * (0.4 + 0.6 * near) + 0.12 * fine  # lot: gravel and dirt
-    return VOID, shade[:, :, None] * _array(dice.tone((150, 136, 112), 0.1))
+    return VOID, shade[:, None] * _array(dice.tone((150, 136, 112), 0.1))
 
 
-def _repairs(
-    canvas: Canvas, way: Street, colour: Pixels, across: Pixels, along: Pixels, fine: Pixels
-) -> None:
-    """Patches, seams, wheel tracks and manholes: they are road."""
+def _repairs(canvas: Canvas, way: Street, colour: Pixels, across: Pixels, depth: Pixels) -> None:
+    """Patches and manholes: they are road."""
     dice = canvas.dice
-    for lane in way.lanes:  # wheel tracks
-        for offset in (-0.75, 0.75):
-            far = np.abs(across - np.float32(lane + offset)) * 2.2
-            colour *= (1 - 0.07 * np.clip(1 - far, 0, 1))[:, :, None]
     for _ in range(dice.integer(0, 3)):  # patches
         x, z = dice.between(-way.half_m, way.half_m), dice.between(6, 30)
         width, length = dice.between(0.5, 2.0), dice.between(1, 7)
-        mask = (np.abs(across - np.float32(x)) < width) & (np.abs(along - np.float32(z)) < length)
-        colour[mask] *= np.float32(dice.choice((0.78, 0.85, 1.12)))
-    if dice.chance(0.5):  # a tar seam
-        x = dice.between(-way.half_m, way.half_m)
-        seam = np.abs(across + 0.25 * fine - np.float32(x)) < 0.05
-        colour[seam] *= np.float32(0.6)
+        rows = _rows(depth, z - length, z + length)
+        colour[rows][np.abs(across[rows] - np.float32(x)) < width] *= np.float32(
+            dice.choice((0.78, 0.85, 1.12))
+        )
     for _ in range(dice.integer(0, 2)):  # manholes
         x, z = dice.choice(way.lanes) + dice.between(-0.6, 0.6), dice.between(6, 22)
-        dx, dz = (across - np.float32(x)) / 0.36, (along - np.float32(z)) / 0.36
+        rows = _rows(depth, z - 0.36, z + 0.36)
+        dx, dz = (across[rows] - np.float32(x)) / 0.36, (depth[rows, None] - np.float32(z)) / 0.36
         far = dx * dx + dz * dz
-        colour[far < 1] *= np.float32(0.62)
-        colour[(far < 1) & (far > 0.72)] *= np.float32(1.35)
+        colour[rows][far < 1] *= np.float32(0.62)
+        colour[rows][(far < 1) & (far > 0.72)] *= np.float32(1.35)
+
+
+def _rows(depth: Pixels, near: float, far: float) -> slice:
+    """The rows of the ground whose depth lies between `near` and `far` metres."""
+    rows = np.flatnonzero((depth > near) & (depth < far))
+    return slice(int(rows[0]), int(rows[-1]) + 1) if rows.size else slice(0, 0)
 
 
 def _markings(
-    canvas: Canvas, way: Street, colour: Pixels, across: Pixels, depth: Pixels, metres: Pixels
+    canvas: Canvas, way: Street, colour: Pixels, across: Pixels, depth: Pixels
 ) -> None:
     """Lane lines, edge lines, sometimes a zebra crossing: they are road."""
     dice = canvas.dice
@@ -259,7 +280,7 @@ def _markings(
     shift = dice.between(0, 9)
     dash = (_modulo(depth + np.float32(shift), np.float32(9)) < 4.2).astype(np.float32)
     lane_m = way.lanes[1] - way.lanes[0]
-    pixel = metres.astype(np.float32)
+    pixel = depth / np.float32(canvas.camera.focal_px)  # metres across
 
     def line(x: float, half: float, on: Pixels | float) -> None:
         left, right = canvas.camera.column(x - half, 3.5), canvas.camera.column(x + half, 3.5)
@@ -291,30 +312,24 @@ def _markings(
 
 def shadows(canvas: Canvas, way: Street, blocks: Sequence["Block"]) -> None:
     """The shadows that buildings cast on the ground, and those of trees out of sight."""
-    light, camera, dice = canvas.light, canvas.camera, canvas.dice
+    light, dice = canvas.light, canvas.dice
     if light.sun == 0:
         return
-    top = int(camera.horizon_px) + 2
-    box = Box(top, 0, HEIGHT, WIDTH)
-    metres = camera.height_m / (box.rows - camera.horizon_px)
-    depth = (metres * camera.focal_px).astype(np.float32)
-    across = ((box.columns - camera.centre_px) * metres + camera.x_m).astype(np.float32)
+    box, depth, across = _laid_out(canvas)
     dark = np.zeros(across.shape, np.float32)
     reach = dice.between(0.35, 0.9)
     for block in blocks:
-        if block.side != light.sun:
-            continue
-        limit = block.front_m - reach * block.height_m
-        rows = np.flatnonzero((depth[:, 0] > block.near_m - 2) & (depth[:, 0] < block.far_m))
-        if rows.size:
-            part = slice(rows[0], rows[-1] + 1)
-            inside = (across[part] * light.sun - np.float32(limit)) * 6
-            dark[part] = np.maximum(dark[part], np.clip(inside, 0, 1))
-    if dice.chance(0.5):
-        noise = _laid(clouds(), np.broadcast_to(depth, across.shape), across, 36)
-        band = np.clip((noise - 0.12) * 7, 0, 1)
+        if block.side == light.sun:
+            limit = block.front_m - reach * block.height_m
+            rows = _rows(depth[:, 0], block.near_m - 2, block.far_m)
+            inside = (across[rows] * light.sun - np.float32(limit)) * 6
+            dark[rows] = np.maximum(dark[rows], np.clip(inside, 0, 1))
+    if dice.chance(0.5):  # trees out of sight
         inside = across * light.sun > np.float32(way.half_m - dice.between(0, 2.5 * way.half_m))
-        dark = np.maximum(dark, band * inside)
+        place, along = _picked(inside, depth)
+        noise = _laid(clouds(), along, across.reshape(-1)[place], 36)
+        flat = dark.reshape(-1)
+        flat[place] = np.maximum(flat[place], np.clip((noise - 0.12) * 7, 0, 1))
     canvas.darken(box, dark * np.float32(1 - light.shadow))
 
 
@@ -328,6 +343,7 @@ class Block:
     far_m: float
     height_m: float
     house: bool  # with a pitched roof, standing alone
+    hidden_m: float  # up to this height the nearer neighbour hides the side that faces us
 
     @property
     def depth_m(self) -> float:
@@ -341,7 +357,7 @@ def blocks(dice: Dice, way: Street) -> list[Block]:
     for side in (-1, 1):
         if way.style == "country" and dice.chance(0.6):
             continue
-        z = dice.between(-6, 9)
+        z, hidden = dice.between(-6, 9), 0.0
         front = way.edge(side) + (0.3 if way.style == "urban" else dice.between(3, 8))
         while z < 150:
             house = way.style != "urban"
@@ -350,8 +366,12 @@ def blocks(dice: Dice, way: Street) -> list[Block]:
             skip = 0.65 if way.style == "country" else 0.12
             if not dice.chance(skip) and z + length > 3.2:
                 at = front + (dice.between(-1, 2) if house else 0.0)
-                found.append(Block(side, at, max(z, 3.0), z + length, height, house))
+                found.append(Block(side, at, max(z, 3.0), z + length, height, house, hidden))
+                hidden = height
+            else:
+                hidden = 0.0
             gap = dice.between(4, 16) if house else dice.choice((0.0, 0.0, 0.0, 5.0))
+            hidden = 0.0 if gap > 0 else hidden
             z += length + gap
     return sorted(found, key=lambda block: (-block.far_m, block.side))
 
@@ -381,12 +401,13 @@ def building(canvas: Canvas, block: Block) -> None:
 
     # the side that faces us
     left, right = sorted((camera.column(x, block.near_m), camera.column(back, block.near_m)))
-    box = canvas.box(left, camera.row(top, block.near_m), right, camera.row(0, block.near_m))
-    if box is not None and block.near_m > 3.1:
+    low = block.hidden_m
+    box = canvas.box(left, camera.row(top, block.near_m), right, camera.row(low, block.near_m))
+    if box is not None and block.near_m > 3.1 and low < top:
         metres = block.near_m / camera.focal_px
         across = ((box.columns - camera.centre_px) * metres + camera.x_m - x) * block.side
         up = camera.height_m - (box.rows - camera.horizon_px) * metres
-        mask = (up <= top) & (up >= 0) & (across >= 0) & (across <= block.depth_m)
+        mask = (up <= top) & (up >= low) & (across >= 0) & (across <= block.depth_m)
         colour = look.colours(canvas, box, across, up, _times(base, 0.94), metres, block.near_m)
         canvas.fill(box, mask, colour, BUILDING, False)
 
@@ -443,40 +464,36 @@ class _Facade:
         z: Pixels | float,
     ) -> Pixels:
         """The (h, w, 3) colours of a wall whose points lie `along` and `up` metres on it."""
-        ix, iy = np.floor(along / self.bay_m), np.floor(up / self.floor_m)
-        fx, fy = along / self.bay_m - ix, up / self.floor_m - iy
-        low = 0.5 - self.height * 0.45
-        across = np.abs(fx - 0.5) < self.width / 2
-        inside = across & (fy > low) & (fy < low + self.height)
-        border = np.minimum(0.06, 0.05)
-        framed = (np.abs(fx - 0.5) < self.width / 2 + border) & (fy > low - border)
-        framed = framed & (fy < low + self.height + border)
-        number = ix.astype(np.int64) * 73856093 ^ iy.astype(np.int64) * 19349663 ^ self.seed
-        pane = ((number * 2654435761 >> 9) & 255).astype(np.float32)
-        pane = 0.55 + pane / 255 * 1.0 + 0.25 * (fy - 0.5).astype(np.float32)
+        along, up = np.asarray(along, np.float32), np.asarray(up, np.float32)
+        metres, z = np.asarray(metres, np.float32), np.asarray(z, np.float32)
+        bays, floors = along / np.float32(self.bay_m), up / np.float32(self.floor_m)
+        ix, iy = np.floor(bays), np.floor(floors)
+        fx, fy = np.abs(bays - ix - 0.5), floors - iy
+        middle = 0.5 + 0.05 * self.height
+        fy_off = np.abs(fy - middle)
+        inside = (fx < self.width / 2) & (fy_off < self.height / 2)
+        framed = (fx < self.width / 2 + 0.05) & (fy_off < self.height / 2 + 0.05)
+        number = ix.astype(np.int32) * 7919 + iy.astype(np.int32) * 104729 + self.seed
+        pane = ((number * (number ^ 0x5A5A)) >> 7 & 255).astype(np.float32)
+        pane = pane / 255 + (np.float32(0.42) + 0.25 * fy)
         shade = 1 + 0.07 * canvas.patch(grain(), box) + 0.06 * canvas.patch(clouds(), box)
-        shade = shade - 0.10 * (fy < 0.035) + (self.frame - 1) * (framed & ~inside)
-        colour = shade.astype(np.float32)[:, :, None] * _array(base)
-        glass = pane[:, :, None] * _array(self.glass)
+        shade -= 0.10 * (fy < 0.035)
+        shade += np.float32(self.frame - 1) * framed
+        colour = shade[:, :, None] * _array(base)
         if self.shop:
-            ground = (
-                (up < 3.0)
-                & (up > 0.35)
-                & (np.abs(along / 4.2 - np.floor(along / 4.2) - 0.5) < 0.43)
-            )
-            band = (up >= 3.0) & (up < 3.7)
-            colour = np.where(
-                band[:, :, None], _array((base[2] * 0.6, base[0] * 0.5, base[1] * 0.55)), colour
-            )
-            inside = (inside & (up > 3.7)) | ground
-        clear = np.minimum(np.float32(0.16) / np.asarray(metres, np.float32), 1)
-        weight = (inside * clear).astype(np.float32)[:, :, None]
-        colour = colour + (glass - colour) * weight
-        part = np.asarray(z, np.float32) / (
-            np.asarray(z, np.float32) + np.float32(canvas.light.haze_m)
-        )
-        part = part[..., None] if np.ndim(part) else part
-        return np.asarray(colour * (1 - part) + _array(canvas.light.haze) * part, np.float32)
+            part = along / np.float32(4.2)
+            bay = np.abs(part - np.floor(part) - 0.5) < 0.43
+            inside = (inside & (up > 3.7)) | (bay & (up < 3.0) & (up > 0.35))
+            awning = (base[2] * 0.6, base[0] * 0.5, base[1] * 0.55)
+            np.copyto(colour, _array(awning), where=((up >= 3.0) & (up < 3.7))[:, :, None])
+        clear = np.minimum(np.float32(0.16) / metres, 1)
+        weight = (inside * clear)[:, :, None]
+        colour *= 1 - weight
+        colour += (weight * pane[:, :, None]) * _array(self.glass)
+        part = (z / (z + np.float32(canvas.light.haze_m)))[..., None]
+        colour *= 1 - part
+        colour += _array(canvas.light.haze) * part
+        return colour
 
 
 def barrier(canvas: Canvas, side: int, x_m: float, near_m: float, far_m: float, kind: str) -> None:

@@ -29,7 +29,36 @@ class Reader(Protocol):
         """Only the label."""
 
     def state(self) -> str:
-        """What the frame's pixels depend on; equal text means equal pixels."""
+        """What the frame's pixels depend on: equal text means equal pixels; "": not known."""
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A frame that the harness draws."""
+
+    split: str
+    index: int
+    version: str  # the frozen fingerprint of the split
+
+    @property
+    def id(self) -> str:
+        """The frame's id, like `synthroad_0007`."""
+        return f"{self.split}_{self.index:04}"
+
+    def frame(self) -> Frame:
+        """The frame, drawn anew."""
+        from harness.data import synthetic
+
+        image, label, classes = synthetic.draw(self.split, self.index)
+        return Frame(self.id, image, label, classes)
+
+    def label(self) -> Label | None:
+        """The label, for which the whole frame is drawn."""
+        return self.frame().label
+
+    def state(self) -> str:
+        """The version of the split; "" where it is not frozen."""
+        return self.version and f"drawn {self.split} {self.index} {self.version}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,7 +118,10 @@ class Frames:
         """
         if self.known_fingerprint:
             return self.known_fingerprint
-        key = "\n".join(f"{reader.id}\n{reader.state()}" for reader in self.readers)
+        states = [(reader.id, reader.state()) for reader in self.readers]
+        if not all(state for _, state in states):
+            return fingerprints.fingerprint(self)
+        key = "\n".join(f"{id}\n{state}" for id, state in states)
         known = fingerprints.recall(key)
         if known is None:
             known = fingerprints.fingerprint(self)

@@ -21,6 +21,7 @@ ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".ppm")
 _BROKEN = (
     *(OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error),
     PILImage.DecompressionBombError,
+    Warning,  # Pillow warns of damage in a header; an exception where warnings are errors
 )
 _NO_ARRAY = (*_BROKEN, KeyError, TypeError, IndexError, zipfile.BadZipFile)
 
@@ -37,6 +38,8 @@ def read_image(path: Path) -> Image:
                 f"{path}: an image of mode {picture.mode}; expected 8 bits per channel. "
                 "Convert it to 8-bit RGB."
             )
+        if "transparency" in picture.info:  # Pillow warns of a palette with transparency
+            picture = picture.convert("RGBA")
         return np.array(picture.convert("RGB"))
 
 
@@ -73,7 +76,7 @@ def read_overlay(path: Path) -> NDArray[np.int32]:
         DataError: not such a file.
     """
     try:
-        with np.load(path) as arrays:
+        with path.open("rb") as file, np.load(file) as arrays:
             overlay = np.asarray(arrays["rgb"])
     except _NO_ARRAY as error:
         raise DataError(

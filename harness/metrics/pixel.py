@@ -54,7 +54,7 @@ class Pivots:
             label: (H, W) uint8 of NORMAL, ANOMALY and IGNORE.
         """
         score, label = _matching(score, label)
-        return cls(np.compress(label.ravel() == ANOMALY, score.ravel()))
+        return cls(score[label == ANOMALY])
 
     def __add__(self, other: "Pivots") -> "Pivots":
         runs = sorted(self._runs + other._runs, key=len, reverse=True)
@@ -128,20 +128,18 @@ class PixelCounts:
             DataError: a label is something else.
         """
         score, label = _matching(score, label)
-        flat = label.ravel()
-        is_normal, is_anomaly = flat == NORMAL, flat == ANOMALY
+        is_normal, is_anomaly = label == NORMAL, label == ANOMALY
         counts = cls(Pivots.of(score, label) if pivots is None else pivots)
         counts.normal = int(np.count_nonzero(is_normal))
         counts.anomaly = int(np.count_nonzero(is_anomaly))
-        if counts.normal + counts.anomaly + int(np.count_nonzero(flat == IGNORE)) != flat.size:
+        if counts.normal + counts.anomaly + int(np.count_nonzero(label == IGNORE)) != label.size:
             known = (NORMAL, ANOMALY, IGNORE)
-            found = ", ".join(str(value) for value in np.unique(flat) if value not in known)
+            found = ", ".join(str(value) for value in np.unique(label) if value not in known)
             raise DataError(
                 f"the label holds {found}, but only 0 (normal), 1 (anomaly) and 255 (ignored) have "
                 "a meaning. Translate it before counting."
             )
-        normal = np.compress(is_normal, score.ravel())
-        counts._waiting = ((normal, np.compress(is_anomaly, score.ravel())),)
+        counts._waiting = ((score[is_normal], score[is_anomaly]),)
         counts._join_if_many()
         return counts
 

@@ -41,6 +41,7 @@ for (const table of all("table")) {
 // One data set at a time; the address names it.
 const sections = all(".board");
 const tabs = all(".tab");
+const bar = document.querySelector(".bar");
 const choose = () => {
   const wanted = decodeURIComponent(location.hash.slice(1));
   if (document.getElementById(wanted) && !sections.some((s) => s.id === wanted)) return;
@@ -56,6 +57,7 @@ const choose = () => {
 const go = (tab) => {
   history.pushState(null, "", tab.hash);
   choose();
+  if (scrollY > bar.offsetTop) sections.find((s) => !s.hidden).scrollIntoView();
 };
 tabs.forEach((tab, index) => {
   tab.addEventListener("click", (event) => { event.preventDefault(); go(tab); });

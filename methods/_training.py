@@ -1,0 +1,309 @@
+"""Training of a closed-set segmentation network, the same each time and resumable."""
+
+import math
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors.torch
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from harness.errors import DataError, MethodError
+from harness.types import Classes, Frame, Image
+from methods._network import CLASSES, Network, load_strictly, network_class
+
+CHECKPOINT_EVERY = 50  # steps
+VOID = 255
+UNLEARNT = -100  # pixels that the loss leaves out
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a network is trained; the defaults are those of the committed weights of `tiny`."""
+
+    steps: int = 1500
+    seed: int = 0
+    crop: tuple[int, int] = (384, 512)  # height and width of a training crop, in pixels
+    frames_per_step: int = 2
+    crops_per_frame: int = 2
+    learning_rate: float = 4e-3  # at the top of the warm-up; then a half cosine down to 0
+    warm_up: float = 0.05  # part of the steps
+    weight_decay: float = 1e-3
+    brightness: float = 0.2  # factors of crops are drawn from 1 ± this
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What came out of a training."""
+
+    miou: float  # of the saved weights on the validation frames; NaN without them
+    class_iou: tuple[float, ...]  # by train id; NaN where neither label nor prediction has it
+    losses: tuple[float, ...]  # one a step
+    threads: int  # of torch; another number may change the last digits
+    device: str
+
+
+def options(**chosen: Any) -> Options:
+    """The options of a training; what is None keeps its default."""
+    return Options(**{key: value for key, value in chosen.items() if value is not None})
+
+
+def source_modules(network: str) -> tuple[str, ...]:
+    """The files whose code decides what a training of `network` gives."""
+    import inspect
+
+    cls = network_class(network)
+    return (__file__, inspect.getfile(cls), inspect.getfile(Network))
+
+
+def train(
+    network: str,
+    frames: Sequence[Frame],
+    validation: Sequence[Frame],
+    folder: Path,
+    *,
+    chosen: Options,
+    device: str = "auto",
+    progress: Progress = lambda what, done, total: None,
+) -> Trained:
+    """The outcome of training `network` on `frames`; weights lie in `folder/weights.safetensors`.
+
+    Adam with decoupled weight decay on cross entropy, classes weighted by 1 / log(1.1 + their
+    share) (the formula of ENet, Paszke et al. 2016). Void is an output of its own where the
+    network has one, and left out otherwise. Every step draws its random numbers from the seed and
+    its own number, so a training that was killed goes on from `folder/checkpoint.pt` and ends
+    with the same bytes as one that was not (on one machine, with as many threads).
+
+    Raises:
+        DataError: frames have no classes, or are smaller than a crop.
+        MethodError: the network or the device is not there, or the loss is no number any more.
+    """
+    where = _device(device)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(chosen.seed)
+        model = network_class(network)().to(where)
+        optimizer = torch.optim.AdamW(
+            model.parameters(), lr=chosen.learning_rate, weight_decay=chosen.weight_decay
+        )
+        checkpoint = folder / "checkpoint.pt"
+        losses = _resumed(checkpoint, model, optimizer)
+        if len(losses) < chosen.steps:
+            _run(model, optimizer, losses, frames, checkpoint, chosen, network, progress)
+    weights = folder / "weights.safetensors"
+    state = {name: _stored(value) for name, value in model.state_dict().items()}
+    _beside(weights, lambda path: path.write_bytes(safetensors.torch.save(state)))
+    load_strictly(model, {k: v.to(where) for k, v in state.items()}, where=str(weights))
+    iou = class_iou(model, validation, progress)
+    known = [value for value in iou if not math.isnan(value)]
+    miou = sum(known) / len(known) if known else math.nan
+    return Trained(miou, iou, tuple(losses), torch.get_num_threads(), str(where))
+
+
+def class_iou(
+    model: Network, frames: Sequence[Frame], progress: Progress = lambda what, done, total: None
+) -> tuple[float, ...]:
+    """Intersection over union of the 19 classes, by train id, over all pixels that have one.
+
+    Logits are upsampled to the label's size; the best of the 19 counts, whatever the void output
+    says. NaN where neither a label nor a prediction has the class.
+    """
+    model.eval()
+    device = next(model.parameters()).device
+    counts = np.zeros((CLASSES, CLASSES), np.int64)
+    for number, frame in enumerate(frames):
+        classes = _classes(frame)
+        with torch.inference_mode():
+            logits = model(model.preprocess(frame.image).to(device))["logits"][:, :CLASSES]
+            full = F.interpolate(logits, size=classes.shape, mode="bilinear", align_corners=False)
+            best = full[0].argmax(dim=0).cpu().numpy()
+        known = classes != VOID
+        pairs = classes[known].astype(np.int64) * CLASSES + best[known]
+        counts += np.bincount(pairs, minlength=CLASSES**2).reshape(CLASSES, CLASSES)
+        progress("validation", number + 1, len(frames))
+    hit, union = np.diag(counts), counts.sum(0) + counts.sum(1) - np.diag(counts)
+    return tuple(int(h) / int(u) if u else math.nan for h, u in zip(hit, union, strict=True))
+
+
+def _run(
+    model: Network,
+    optimizer: torch.optim.Optimizer,
+    losses: list[float],
+    frames: Sequence[Frame],
+    checkpoint: Path,
+    chosen: Options,
+    network: str,
+    progress: Progress,
+) -> None:
+    """Trains up to the last step; appends to `losses`."""
+    device = next(model.parameters()).device
+    weights = _class_weights(frames, model).to(device)
+    progress(f"training {network}", len(losses), chosen.steps)
+    for step, (images, targets) in _batches(model, frames, chosen, range(len(losses), chosen.steps)):
+        torch.manual_seed(_mixed(chosen.seed, step))  # dropout
+        for group in optimizer.param_groups:
+            group["lr"] = chosen.learning_rate * _schedule(step, chosen)
+        model.train()
+        logits = model(images.to(device))["logits"]
+        size = (targets.shape[1], targets.shape[2])
+        logits = F.interpolate(logits, size=size, mode="bilinear", align_corners=False)
+        loss = F.cross_entropy(logits, targets.to(device), weight=weights, ignore_index=UNLEARNT)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+        if not math.isfinite(losses[-1]):
+            raise MethodError(
+                f"network {network}: the loss is {losses[-1]} at step {step}; train it with "
+                "another seed or a lower learning rate."
+            )
+        if (step + 1) % CHECKPOINT_EVERY == 0 or step + 1 == chosen.steps:
+            state = {
+                "model": model.state_dict(), "optimizer": optimizer.state_dict(),
+                "losses": torch.tensor(losses, dtype=torch.float64),
+            }  # fmt: skip
+            _beside(checkpoint, lambda path, state=state: torch.save(state, path))
+        progress(f"training {network}", step + 1, chosen.steps)
+
+
+def _resumed(checkpoint: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> list[float]:
+    """The losses of the steps that a killed training has made; its state is loaded."""
+    if not checkpoint.is_file():
+        return []
+    try:
+        state = torch.load(checkpoint, map_location="cpu", weights_only=True)
+        model.load_state_dict(state["model"])
+        optimizer.load_state_dict(state["optimizer"])
+        return [float(value) for value in state["losses"]]
+    except Exception as error:
+        raise MethodError(
+            f"{checkpoint}: cannot be read ({str(error).splitlines()[0]}); delete it to train "
+            "from the start."
+        ) from error
+
+
+def _batches(
+    model: Network, frames: Sequence[Frame], chosen: Options, steps: range
+) -> Iterator[tuple[int, tuple[Tensor, Tensor]]]:
+    """Step numbers with their batches; the next batch is made while one is in use."""
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="batch") as thread:
+        following = None
+        for step in steps:
+            now = following or thread.submit(_batch, model, frames, chosen, step)
+            following = None
+            if step + 1 < steps.stop:
+                following = thread.submit(_batch, model, frames, chosen, step + 1)
+            yield step, now.result()
+
+
+def _batch(
+    model: Network, frames: Sequence[Frame], chosen: Options, step: int
+) -> tuple[Tensor, Tensor]:
+    """Images (B, 3, h, w) and targets (B, h/2, w/2) of one step."""
+    rng = np.random.Generator(np.random.Philox(key=[chosen.seed, step]))
+    images, targets = [], []
+    for number in range(chosen.frames_per_step):
+        epoch, place = divmod(step * chosen.frames_per_step + number, len(frames))
+        order = np.random.Generator(np.random.Philox(key=[chosen.seed, 1 << 40 | epoch]))
+        frame = frames[int(order.permutation(len(frames))[place])]
+        for _ in range(chosen.crops_per_frame):
+            image, classes = _crop(frame, chosen, rng)
+            images.append(model.preprocess(image))
+            targets.append(_target(classes, model))
+    return torch.cat(images), torch.stack(targets)
+
+
+def _crop(frame: Frame, chosen: Options, rng: np.random.Generator) -> tuple[Image, Classes]:
+    """A random crop of a frame, flipped half of the time, brighter or darker."""
+    classes, (height, width) = _classes(frame), chosen.crop
+    if classes.shape[0] < height or classes.shape[1] < width:
+        raise DataError(
+            f"{frame.id}: {classes.shape[0]}x{classes.shape[1]} pixels; training takes crops of "
+            f"{height}x{width}."
+        )
+    top = int(rng.integers(classes.shape[0] - height + 1))
+    left = int(rng.integers(classes.shape[1] - width + 1))
+    window = slice(top, top + height), slice(left, left + width)
+    image, classes = frame.image[window], classes[window]
+    if rng.random() < 0.5:
+        image, classes = image[:, ::-1], classes[:, ::-1]
+    factors = (1 + rng.uniform(-1, 1) * chosen.brightness) * (1 + rng.uniform(-0.05, 0.05, size=3))
+    brighter = np.clip(image * factors.astype(np.float32) + np.float32(0.5), 0, 255)
+    return brighter.astype(np.uint8), classes
+
+
+def _target(classes: Classes, model: Network) -> Tensor:
+    """Every second row and column of the classes as int64; void as the network has it."""
+    target = torch.from_numpy(classes[::2, ::2].astype(np.int64))
+    return target.masked_fill_(target == VOID, CLASSES if model.extra_is_void else UNLEARNT)
+
+
+def _class_weights(frames: Sequence[Frame], model: Network) -> Tensor:
+    """The weights of the outputs in the loss, from the shares of classes in some of the frames."""
+    counts: NDArray[np.int64] = np.zeros(256, np.int64)
+    for index in range(0, len(frames), max(len(frames) // 40, 1)):
+        counts += np.bincount(_classes(frames[index])[::4, ::4].reshape(-1), minlength=256)
+    outputs = np.zeros(model.outputs, np.int64)
+    outputs[:CLASSES] = counts[:CLASSES]
+    if model.extra_is_void:
+        outputs[CLASSES] = counts[VOID]
+    share = outputs / max(int(outputs.sum()), 1)
+    return torch.from_numpy(1 / np.log(1.1 + share)).float()
+
+
+def _schedule(step: int, chosen: Options) -> float:
+    """The part of the learning rate that a step takes."""
+    warm = max(round(chosen.steps * chosen.warm_up), 1)
+    if step < warm:
+        return (step + 1) / warm
+    return 0.5 * (1 + math.cos(math.pi * (step - warm) / max(chosen.steps - warm, 1)))
+
+
+def _stored(value: Tensor) -> Tensor:
+    """A tensor as it is saved: convolutions in half precision, the rest as it is."""
+    value = value.detach().cpu().contiguous()
+    return value.half() if value.ndim == 4 else value
+
+
+def _beside(path: Path, write: Callable[[Path], object]) -> None:
+    """Writes a file beside `path`, then renames it."""
+    beside = path.with_name(f"{path.name}.{os.getpid()}.part")
+    try:
+        write(beside)
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def _classes(frame: Frame) -> Classes:
+    if frame.classes is None:
+        raise DataError(f"{frame.id}: has no classes; a network learns from labelled frames.")
+    return frame.classes
+
+
+def _mixed(seed: int, step: int) -> int:
+    return (seed * 1_000_003 + step) & 0x7FFF_FFFF_FFFF_FFFF
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0].rstrip(".")
+        raise MethodError(f"device '{name}' is not there: {reason}; take cpu.") from error
+    return device
+
+
+def facts(chosen: Options) -> dict[str, Any]:
+    """The options as plain values, by name."""
+    return asdict(chosen)

@@ -1,0 +1,294 @@
+"""Weights come from where they are pinned to, load key by key, and never run code."""
+
+import hashlib
+import re
+from pathlib import Path
+
+import pytest
+import safetensors.torch
+import torch
+from stand_in import FILE, StandIn, state
+from test_networks import REAL_FILES
+from torch import Tensor
+
+from harness.errors import MethodError
+from methods import _network
+from methods._network import (
+    NETWORKS_FOLDER,
+    Source,
+    load_network,
+    network_class,
+    network_names,
+    network_weights_path,
+    read_weights,
+)
+
+SOURCES = [(name, source) for name in network_names() for source in network_class(name).sources]
+
+
+def one_sentence(error: pytest.ExceptionInfo[MethodError]) -> str:
+    text = str(error.value)
+    assert "\n" not in text
+    return text
+
+
+def written(folder: Path, found: dict[str, Tensor], ending: str = ".safetensors") -> str:
+    path = folder / f"weights{ending}"
+    if ending == ".safetensors":
+        safetensors.torch.save_file(found, path)
+    else:
+        torch.save(found, path)
+    return str(path)
+
+
+@pytest.fixture
+def source_of_stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Source]:
+    """The stand-in's weights as a file behind an address, and the network's source so."""
+    origin = tmp_path / "origin" / "stand_in.safetensors"
+    origin.parent.mkdir()
+    safetensors.torch.save_file(state(), origin)
+    digest = hashlib.sha256(origin.read_bytes()).hexdigest()
+    source = Source(origin.as_uri(), digest, "CC0")
+    monkeypatch.setattr(network_class(FILE), "sources", (source,))
+    monkeypatch.setenv("HARNESS_CACHE", str(tmp_path / "cache"))
+    return origin, source
+
+
+# Reading
+
+
+@pytest.mark.parametrize("ending", [".safetensors", ".pth", ".pt"])
+def test_all_formats_give_the_same_weights(ending: str, tmp_path: Path) -> None:
+    found = read_weights(Path(written(tmp_path, state(), ending)))
+    assert found.keys() == state().keys()
+    assert all(torch.equal(found[key], value) for key, value in state().items())
+
+
+def test_a_training_checkpoint_is_unwrapped(tmp_path: Path) -> None:
+    path = tmp_path / "checkpoint.pth"
+    torch.save({"epoch": 3, "state_dict": state()}, path)
+    assert read_weights(path).keys() == state().keys()
+
+
+def test_pickled_code_is_not_run(tmp_path: Path) -> None:
+    witness = tmp_path / "witness"
+
+    class Trap:
+        def __reduce__(self) -> tuple[object, tuple[object, ...]]:
+            return Path.touch, (witness,)
+
+    path = tmp_path / "trap.pth"
+    torch.save({"head.weight": Trap()}, path)
+    with pytest.raises(MethodError, match="never run") as error:
+        read_weights(path)
+    assert str(path) in one_sentence(error)
+    assert not witness.exists()
+
+
+@pytest.mark.parametrize("ending", [".safetensors", ".pth"])
+@pytest.mark.parametrize("share", [0.0, 0.01, 0.5, 0.99])
+def test_a_truncated_file_is_named(ending: str, share: float, tmp_path: Path) -> None:
+    path = Path(written(tmp_path, state(), ending))
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(len(whole) * share)])
+    with pytest.raises(MethodError) as error:
+        read_weights(path)
+    assert str(path) in one_sentence(error)
+
+
+def test_another_ending_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "weights.pkl"
+    path.write_bytes(b"")
+    with pytest.raises(MethodError, match=r"end in \.safetensors, \.pth or \.pt"):
+        read_weights(path)
+
+
+def test_a_file_without_a_state_dict_says_what_it_holds(tmp_path: Path) -> None:
+    path = tmp_path / "weights.pth"
+    torch.save({"epoch": 3, "optimizer": {}}, path)
+    with pytest.raises(MethodError, match="found epoch, optimizer"):
+        read_weights(path)
+
+
+# Loading
+
+
+def test_wrong_keys_are_listed_by_name(tmp_path: Path) -> None:
+    found = state()
+    found["neck.weight"] = found.pop("body.weight")
+    found["head.bias"] = torch.zeros(19)
+    with pytest.raises(MethodError) as error:
+        load_network(FILE, written(tmp_path, found))
+    assert re.search(
+        r"not the weights of StandIn; missing: body\.weight; unexpected: neck\.weight; "
+        r"misshaped: head\.bias 19 instead of 20",
+        one_sentence(error),
+    )
+
+
+def test_a_long_list_of_wrong_keys_is_cut(tmp_path: Path) -> None:
+    found = {f"layer{number:02}.weight": torch.zeros(1) for number in range(50)}
+    with pytest.raises(MethodError, match=r"layer07\.weight and 42 more"):
+        load_network(FILE, written(tmp_path, found))
+
+
+def test_keys_of_a_parallel_wrapper_load(tmp_path: Path) -> None:
+    wrapped = {f"module.{key}": value for key, value in state().items()}
+    network = load_network(FILE, written(tmp_path, wrapped))
+    assert torch.equal(network.state_dict()["head.weight"], state()["head.weight"])
+
+
+def test_half_precision_weights_become_float32(tmp_path: Path) -> None:
+    half = {key: value.half() for key, value in state().items()}
+    network = load_network(FILE, written(tmp_path, half))
+    assert {value.dtype for value in network.state_dict().values()} == {torch.float32}
+
+
+def test_a_network_is_loaded_for_evaluation(tmp_path: Path) -> None:
+    network = load_network(FILE, written(tmp_path, state()))
+    assert not network.training
+    assert not any(parameter.requires_grad for parameter in network.parameters())
+
+
+def test_loading_leaves_the_random_state_alone(tmp_path: Path) -> None:
+    before = torch.random.get_rng_state()
+    load_network(FILE, written(tmp_path, state()))
+    assert torch.equal(torch.random.get_rng_state(), before)
+
+
+def test_denormal_weights_become_zero_and_others_stay(tmp_path: Path) -> None:
+    found = state()
+    found["head.bias"] = torch.full((20,), 1e-40)
+    found["body.bias"] = torch.full((6,), -1.2e-38)
+    network = load_network(FILE, written(tmp_path, found))
+    assert torch.equal(network.state_dict()["head.bias"], torch.zeros(20))
+    assert torch.equal(network.state_dict()["body.bias"], found["body.bias"])
+
+
+# Finding
+
+
+def test_missing_weights_are_named(tmp_path: Path) -> None:
+    with pytest.raises(MethodError, match=r"nowhere\.pth: no such file; weights of network"):
+        network_weights_path(FILE, str(tmp_path / "nowhere.pth"))
+
+
+def test_a_network_without_weights_asks_for_them() -> None:
+    with pytest.raises(MethodError, match="no weights of its own; give --weights PATH"):
+        network_weights_path(FILE)
+
+
+def test_weights_without_an_address_are_described(monkeypatch: pytest.MonkeyPatch) -> None:
+    source = Source("", "12ab", "CC0", note="kept by the authors")
+    monkeypatch.setattr(network_class(FILE), "sources", (source,))
+    with pytest.raises(MethodError, match=r"12ab.*--weights PATH\. kept by the authors"):
+        network_weights_path(FILE)
+
+
+def test_weights_of_the_package_lie_beside_the_networks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(network_class(FILE), "sources", (Source("enet.py", "", ""),))
+    assert network_weights_path(FILE) == NETWORKS_FOLDER / "enet.py"
+
+
+def test_absent_weights_of_the_package_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(network_class(FILE), "sources", (Source("gone.safetensors", "", ""),))
+    with pytest.raises(MethodError, match=r"gone\.safetensors: no such file"):
+        network_weights_path(FILE)
+
+
+def test_a_download_is_kept_under_its_sha256(
+    source_of_stand_in: tuple[Path, Source], tmp_path: Path
+) -> None:
+    origin, source = source_of_stand_in
+    path = network_weights_path(FILE)
+    assert path == tmp_path / "cache" / "weights" / source.sha256 / "stand_in.safetensors"
+    assert path.read_bytes() == origin.read_bytes()
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_download_happens_once(source_of_stand_in: tuple[Path, Source]) -> None:
+    origin, _ = source_of_stand_in
+    first = network_weights_path(FILE)
+    origin.unlink()
+    assert network_weights_path(FILE) == first
+    assert load_network(FILE).training is False
+
+
+def test_a_download_with_another_sha256_is_not_kept(
+    source_of_stand_in: tuple[Path, Source], tmp_path: Path
+) -> None:
+    origin, source = source_of_stand_in
+    origin.write_bytes(b"something else")
+    with pytest.raises(MethodError, match="nothing was kept") as error:
+        network_weights_path(FILE)
+    assert source.sha256 in one_sentence(error)
+    assert [path for path in tmp_path.rglob("cache/**/*") if path.is_file()] == []
+
+
+def test_without_a_connection_the_way_out_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    source = Source("http://127.0.0.1:9/of/no/one.pth", "12ab", "CC0")
+    monkeypatch.setattr(network_class(FILE), "sources", (source,))
+    with pytest.raises(MethodError, match="could not be fetched") as error:
+        network_weights_path(FILE)
+    text = one_sentence(error)
+    assert all(part in text for part in (source.address, source.sha256, "--weights PATH"))
+
+
+def test_a_full_disk_leaves_nothing_behind(
+    source_of_stand_in: tuple[Path, Source], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def full(self: Path, target: Path) -> Path:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "replace", full)
+    with pytest.raises(MethodError, match="No space left on device"):
+        network_weights_path(FILE)
+    assert [path for path in tmp_path.rglob("cache/**/*") if path.is_file()] == []
+
+
+# The sources that are written down
+
+
+@pytest.mark.parametrize(("name", "source"), SOURCES)
+def test_every_source_states_its_sha256_and_licence(name: str, source: Source) -> None:
+    assert re.fullmatch("[0-9a-f]{64}", source.sha256)
+    assert source.licence
+
+
+@pytest.mark.parametrize(("name", "source"), [s for s in SOURCES if "://" in s[1].address])
+def test_every_public_address_is_pinned_to_a_revision(name: str, source: Source) -> None:
+    assert re.fullmatch(r"https://\S+/[0-9a-f]{40}/\S+\.(pth|pt|safetensors)", source.address)
+
+
+@pytest.mark.parametrize(
+    ("name", "source"), [s for s in SOURCES if s[1].address and "://" not in s[1].address]
+)
+def test_weights_of_the_package_are_those_of_their_source(name: str, source: Source) -> None:
+    path = NETWORKS_FOLDER / source.address
+    assert hashlib.sha256(path.read_bytes()).hexdigest() == source.sha256
+
+
+@pytest.mark.parametrize("name", REAL_FILES)
+def test_the_real_weights_are_those_of_their_source(name: str, data_folder: Path) -> None:
+    path = data_folder / "weights" / REAL_FILES[name]
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    assert digest == network_class(name).sources[0].sha256
+
+
+@pytest.mark.parametrize("name", REAL_FILES)
+def test_zeroing_denormal_weights_changes_no_output(
+    name: str, data_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weights = str(data_folder / "weights" / REAL_FILES[name])
+    flushed = load_network(name, weights)
+    monkeypatch.setattr(_network, "_flush_denormals", lambda network: None)
+    kept = load_network(name, weights)
+    batch = torch.rand(1, 3, 64, 128, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        assert torch.equal(flushed(batch)["logits"], kept(batch)["logits"])
+
+
+def test_the_stand_in_is_no_network_of_the_harness() -> None:
+    assert StandIn.__name__ not in {network_class(name).__name__ for name in network_names()}
