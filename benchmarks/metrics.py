@@ -1,7 +1,8 @@
 """Speed and memory of the metrics against named peers: the same maps, one run, as ratios.
 
-    python benchmarks/metrics.py --frames 100                      # every contestant
-    python benchmarks/metrics.py --frames 1200 --only harness      # one of them
+    python benchmarks/metrics.py pixels --frames 100                  # every contestant
+    python benchmarks/metrics.py pixels --frames 1200 --only harness  # one of them
+    python benchmarks/metrics.py components --frames 5
 
 Maps are drawn from a seed, frame by frame, so nothing is stored and memory is the contestant's
 own. Drawing is timed apart. Every contestant runs in a process of its own, on one thread, one
@@ -21,8 +22,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from scipy.ndimage import gaussian_filter
+from scipy.ndimage import label as connected
 
 
 @dataclass
@@ -34,6 +38,7 @@ class Maps:
     width: int
     share: float  # of anomalous pixels
     dtype: str
+    smooth_px: float = 0  # width of the Gaussian that makes blobs of the noise
     seconds: float = field(default=0.0, init=False)
 
     def __iter__(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -47,6 +52,9 @@ class Maps:
         """Scores around 0, anomalies 2 higher; a bonnet of 5 % ignored, anomalies in one block."""
         rng = np.random.default_rng([20240607, index])
         score = rng.standard_normal((self.height, self.width), dtype=np.float32)
+        if self.smooth_px:
+            score = gaussian_filter(score, self.smooth_px)
+            score /= score.std()
         label = np.zeros((self.height, self.width), np.uint8)
         side = self.share**0.5
         rows, columns = round(side * self.height), round(side * self.width)
@@ -89,33 +97,87 @@ def scikit_learn(maps: Maps) -> dict[str, float]:
     return numbers | {"FPR95": float(fpr[np.argmax(tpr >= 0.95)])}
 
 
-CONTESTANTS: dict[str, Callable[[Maps], dict[str, float]]] = {
-    "harness": harness,
-    "scikit-learn": scikit_learn,
-}
+THRESHOLD = 1.45  # of smoothed noise: about 2,000 predicted components in 1024x2048
 
 
-def measure(name: str, maps: Maps) -> dict[str, float]:
-    """Numbers, seconds and peak memory of one contestant; call it in a fresh process.
+def harness_components(maps: Maps) -> dict[str, float]:
+    """Mean sIoU, mean PPV and F1* by runs."""
+    from harness.metrics import component
+    from harness.metrics.pixel import total
 
-    The first frames are counted once before the clock starts: importing a library is not its work.
-    """
-    CONTESTANTS[name](Maps(1, 64, 128, 0.01, maps.dtype))
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    start = time.process_time()
-    numbers = CONTESTANTS[name](maps)
-    seconds = time.process_time() - start - maps.seconds
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return numbers | {
-        "seconds": seconds,
-        "drawing": maps.seconds,
-        "ns": seconds / (maps.frames * maps.height * maps.width) * 1e9,
-        "peak_mb": peak * 1024 / 1e6,
-        "start_mb": before * 1024 / 1e6,
+    counts = total(
+        component.ComponentCounts.of(score, label, THRESHOLD, component.OBSTACLE_TRACK)
+        for score, label in maps
+    )
+    return {
+        "sIoU": component.mean_siou(counts),
+        "PPV": component.mean_ppv(counts),
+        "F1*": component.f1_star(counts),
     }
 
 
-def in_a_process_of_its_own(name: str, arguments: list[str]) -> dict[str, float]:
+def loops_over_components(maps: Maps) -> dict[str, float]:
+    """The same, as the definition reads: for each component, masks of the whole frame."""
+    smallest_predicted, smallest_labelled, eight = 50, 10, np.ones((3, 3), int)
+    siou, ppv = [], []
+    for score, label in maps:
+        predicted, how_many = connected((score >= THRESHOLD) & (label != 255), eight)
+        for p in range(1, how_many + 1):
+            if np.count_nonzero(predicted == p) < smallest_predicted:
+                predicted[predicted == p] = 0
+        labelled, how_many = connected(label == 1, eight)
+        for k in range(1, how_many + 1):
+            if np.count_nonzero(labelled == k) < smallest_labelled:
+                predicted[labelled == k] = 0
+                labelled[labelled == k] = 0
+        for k in np.unique(labelled[labelled > 0]):
+            this = labelled == k
+            touching = np.isin(predicted, np.unique(predicted[this & (predicted > 0)]))
+            union = (this | touching) & ~((labelled > 0) & ~this & touching)
+            siou.append(np.count_nonzero(this & touching) / np.count_nonzero(union))
+        for p in np.unique(predicted[predicted > 0]):
+            this = predicted == p
+            ppv.append(np.count_nonzero(this & (labelled > 0)) / np.count_nonzero(this))
+    f1 = []
+    for tau in range(25, 80, 5):
+        tp = np.count_nonzero(100 * np.array(siou) >= tau)
+        fp = np.count_nonzero(100 * np.array(ppv) < tau)
+        f1.append(2 * tp / (tp + len(siou) + fp))
+    return {
+        "sIoU": float(np.mean(siou)),
+        "PPV": float(np.mean(ppv)),
+        "F1*": float(np.mean(f1)),
+    }
+
+
+CONTESTS: dict[str, dict[str, Callable[[Maps], dict[str, float]]]] = {
+    "pixels": {"harness": harness, "scikit-learn": scikit_learn},
+    "components": {"harness": harness_components, "loops": loops_over_components},
+}
+
+
+def measure(
+    contestant: Callable[[Maps], dict[str, float]], maps: Maps
+) -> dict[str, float | dict[str, float]]:
+    """Numbers, seconds and peak memory of one contestant; call it in a fresh process.
+
+    A small frame is counted before the clock starts: importing a library is not its work.
+    """
+    contestant(Maps(1, 200, 400, 0.01, maps.dtype, maps.smooth_px))
+    start = time.process_time()
+    numbers = contestant(maps)
+    seconds = time.process_time() - start - maps.seconds
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return {
+        "numbers": numbers,
+        "seconds": seconds,
+        "ms_a_frame": seconds / maps.frames * 1e3,
+        "ns_a_pixel": seconds / (maps.frames * maps.height * maps.width) * 1e9,
+        "peak_mb": peak * 1024 / 1e6,
+    }
+
+
+def in_a_process_of_its_own(name: str, arguments: list[str]) -> dict[str, Any]:
     """What `measure` returns, from a new process on one thread."""
     one_thread = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
     done = subprocess.run(
@@ -141,46 +203,50 @@ def processor() -> str:
 def main() -> None:
     """Run the contestants and print one Markdown table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--frames", type=int, default=20)
+    parser.add_argument("contest", choices=CONTESTS)
+    parser.add_argument("--frames", type=int, default=5)
     parser.add_argument("--height", type=int, default=1024)
     parser.add_argument("--width", type=int, default=2048)
     parser.add_argument("--share", type=float, default=0.01, help="of anomalous pixels")
     parser.add_argument("--dtype", choices=("float32", "float16"), default="float32")
-    parser.add_argument("--only", choices=CONTESTANTS, action="append")
-    parser.add_argument("--measure", choices=CONTESTANTS, help=argparse.SUPPRESS)
+    parser.add_argument("--only", action="append", help="a contestant; may be repeated")
+    parser.add_argument("--measure", help=argparse.SUPPRESS)
     chosen = parser.parse_args()
-    maps = Maps(chosen.frames, chosen.height, chosen.width, chosen.share, chosen.dtype)
+    contestants = CONTESTS[chosen.contest]
+    smooth_px = 4.0 if chosen.contest == "components" else 0.0
+    maps = Maps(chosen.frames, chosen.height, chosen.width, chosen.share, chosen.dtype, smooth_px)
     if chosen.measure:
-        print(json.dumps(measure(chosen.measure, maps)))
+        print(json.dumps(measure(contestants[chosen.measure], maps)))
         return
 
-    versions = ", ".join(f"{name} {version(name)}" for name in ("numpy", "scikit-learn"))
+    versions = ", ".join(f"{name} {version(name)}" for name in ("numpy", "scipy", "scikit-learn"))
     print(
-        f"{chosen.frames} maps of {chosen.height}x{chosen.width} {chosen.dtype}, "
+        f"{chosen.contest}: {chosen.frames} maps of {chosen.height}x{chosen.width} {chosen.dtype}, "
         f"{100 * chosen.share:g} % anomalous; {processor()}, {os.cpu_count()} cores, one used; "
         f"Python {platform.python_version()}, {versions}\n"
     )
-    print("| | AP | AUROC | FPR95 | seconds | ns a pixel | time / harness | peak MB |")
-    print("|---|---|---|---|---|---|---|---|")
-    rows = {}
-    for name in chosen.only or CONTESTANTS:
+    rows: dict[str, dict[str, Any]] = {}
+    for name in chosen.only or contestants:
         rows[name] = row = in_a_process_of_its_own(name, sys.argv[1:])
-        digits = " | ".join(f"{row[metric]:.12f}" for metric in ("AP", "AUROC", "FPR95"))
-        ratio = f"{row['seconds'] / rows['harness']['seconds']:.0f}" if "harness" in rows else ""
+        first = next(iter(rows.values()))
+        if row is first:
+            titles = [*row["numbers"], "seconds", "ms a frame", "ns a pixel", "ratio", "peak MB"]
+            print("| | " + " | ".join(titles) + " |\n|---" + "|---:" * len(titles) + "|")
         print(
-            f"| {name} | {digits} | {row['seconds']:.2f} | {row['ns']:.1f} | {ratio} | "
-            f"{row['peak_mb']:.0f} |",
+            f"| {name} | "
+            + "".join(f"{number:.12f} | " for number in row["numbers"].values())
+            + f"{row['seconds']:.2f} | {row['ms_a_frame']:.1f} | {row['ns_a_pixel']:.1f} | "
+            f"{row['seconds'] / first['seconds']:.0f} | {row['peak_mb']:.0f} |",
             flush=True,
         )
-    if len(rows) > 1:
-        apart = max(
-            abs(row[metric] - rows["harness"][metric])
-            for row in rows.values()
-            for metric in ("AP", "AUROC", "FPR95")
-        )
-        print(f"\nLargest difference of a number: {apart:.1e}")
-        if apart > 1e-12:
-            sys.exit("The contestants do not agree.")
+    apart = max(
+        abs(number - first["numbers"][name])
+        for row in rows.values()
+        for name, number in row["numbers"].items()
+    )
+    print(f"\nLargest difference of a number between contestants: {apart:.1e}")
+    if apart > 1e-12:
+        sys.exit("They do not agree.")
 
 
 if __name__ == "__main__":

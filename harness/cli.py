@@ -252,10 +252,13 @@ def status(names: tuple[str, ...], data_root: Path | None) -> None:
 @out_option
 def board(html: Path, with_images: bool, out: Path) -> None:
     """Write the leaderboard of all saved runs as a static page."""
+    import datetime
+
     from harness.store import load_runs
     from leaderboard.site import write_site
 
-    click.echo(write_site(load_runs(out), out, html, with_images=with_images))
+    today = datetime.datetime.now(datetime.UTC).date().isoformat()
+    click.echo(write_site(load_runs(out), out, html, with_images=with_images, date=today))
 
 
 @main.command()

@@ -6,6 +6,7 @@ import hashlib
 import importlib
 import importlib.metadata
 import importlib.util
+import re
 import sys
 import types
 import typing
@@ -62,13 +63,13 @@ class Method:
 
 METHODS_FOLDER = Path(__file__).parent.parent / "methods"
 ENTRY_POINTS = "harness.methods"
+BOOLEANS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 OPTIONAL_PACKAGES = ("torch", "torchvision", "transformers")  # the extra `methods`
 
 
 def method_names() -> list[str]:
     """Names of the methods that come with the harness or are installed beside it, sorted."""
-    own = {path.stem for path in METHODS_FOLDER.glob("*.py") if not path.stem.startswith("_")}
-    return sorted(own | set(importlib.metadata.entry_points(group=ENTRY_POINTS).names))
+    return sorted(_own_names() | set(importlib.metadata.entry_points(group=ENTRY_POINTS).names))
 
 
 def load_method(name: str, **options: Any) -> Method:
@@ -107,7 +108,7 @@ def method_class(name: str) -> type[Method]:
     """The one `Method` subclass that the file, entry point or path `name` defines."""
     if name.endswith(".py"):
         return the_one_subclass(import_file(Path(name), what="method"), Method, name)
-    if (METHODS_FOLDER / f"{name}.py").is_file() and not name.startswith("_"):
+    if name in _own_names():
         module = import_named(f"methods.{name}", what="method")
         return the_one_subclass(module, Method, f"methods/{name}.py")
     for entry in importlib.metadata.entry_points(group=ENTRY_POINTS, name=name):
@@ -220,39 +221,56 @@ def the_one_subclass(module: types.ModuleType, parent: type, where: str) -> type
 
 
 def convert(value: Any, hint: Any, *, where: str) -> Any:
-    """`value` as the type `hint` (str, int, float, bool, a tuple of them, or one of them or None).
+    """`value`, or what the text `value` says, as the type `hint`.
+
+    `hint` is str, int, float, bool, Path, a Literal, a tuple of them, or one of these or None.
 
     >>> convert("0.5", float, where="energy: option temperature")
     0.5
+    >>> convert("512x1024", tuple[int, ...], where="some: option size")
+    (512, 1024)
     """
-    if not isinstance(value, str):
-        return float(value) if hint is float and type(value) is int else value
-    kinds = (
-        typing.get_args(hint) if typing.get_origin(hint) in (typing.Union, types.UnionType) else ()
-    )
-    if type(None) in kinds:
-        if value.lower() in ("none", ""):
+    kinds = typing.get_args(hint)
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+        if type(None) in kinds and (value is None or str(value).lower() in ("none", "")):
             return None
         hint = next(kind for kind in kinds if kind is not type(None))
+        return convert(value, hint, where=where)
+    if typing.get_origin(hint) is typing.Literal:
+        if value not in kinds:
+            raise unknown_name(f"value of {where}", str(value), map(str, kinds))
+        return value
     try:
-        if typing.get_origin(hint) is tuple:
-            parts = [part.strip() for part in value.replace("x", ",").split(",") if part.strip()]
-            return tuple(convert(p, typing.get_args(hint)[0], where=where) for p in parts)
-        if typing.get_origin(hint) is typing.Literal:
-            choices = typing.get_args(hint)
-            if value not in choices:
-                raise unknown_name(f"value of {where}", value, choices)
-            return value
-        if hint is bool:
-            return {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}[
-                value.lower()
-            ]
-        if hint in (int, float, str, Path):
-            return hint(value)
-    except (ValueError, KeyError):
-        pass
-    name = getattr(hint, "__name__", str(hint))
-    raise MethodError(f"{where}: '{value}' is no {name}.")
+        return _fitted(value, hint)
+    except (ValueError, KeyError) as error:
+        name = str(hint) if kinds else getattr(hint, "__name__", str(hint))
+        raise MethodError(f"{where}: '{value}' is no {name}.") from error
+
+
+def _own_names() -> set[str]:
+    return {path.stem for path in METHODS_FOLDER.glob("*.py") if not path.stem.startswith("_")}
+
+
+def _fitted(value: Any, kind: Any) -> Any:
+    """`value` as a `kind`; a `ValueError` or `KeyError` where it does not fit."""
+    if typing.get_origin(kind) is tuple:
+        kinds = typing.get_args(kind)
+        if isinstance(value, str):
+            separators = "[,x]" if kinds[0] in (int, float) else ","  # sizes are said 512x1024
+            value = [part.strip() for part in re.split(separators, value) if part.strip()]
+        if kinds[-1] is Ellipsis:
+            return tuple(_fitted(part, kinds[0]) for part in value)
+        return tuple(_fitted(part, each) for part, each in zip(value, kinds, strict=True))
+    if isinstance(value, str):
+        if kind is bool:
+            return BOOLEANS[value.lower()]
+        if kind in (int, float, str, Path):
+            return kind(value)
+    elif kind is float and type(value) is int:
+        return float(value)
+    elif type(value) is kind or (isinstance(kind, type) and kind not in (int, float, str, bool)):
+        return value
+    raise ValueError(value)
 
 
 def _module_file(name: str) -> Path:

@@ -12,10 +12,10 @@ Result = TypeVar("Result")
 def ahead(
     function: Callable[[Item], Result], items: Iterable[Item], *, threads: int
 ) -> Iterator[Result]:
-    """`function` of each item, in order, computed by `threads` threads a little ahead.
+    """`function` of each item, in order, computed by `threads` threads a little ahead of its use.
 
     At most `threads + 1` results wait at a time, so memory stays bounded. An exception is raised
-    where its item's result is due.
+    where its item's result is due. Leaving the loop stops the threads.
     """
     with ThreadPoolExecutor(threads, thread_name_prefix="ahead") as pool:
         waiting: deque[Future[Result]] = deque()

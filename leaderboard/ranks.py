@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any
 
@@ -65,7 +65,8 @@ def boards(runs: Iterable[Run]) -> tuple[Board, ...]:
 
     Runs are compared only with equal data set, fingerprint, metric version and protocol. Of
     several such groups the one with the most runs comes first, then the one with the newest run.
-    A run with any flag is not ranked and changes no rank.
+    A run with any flag is not ranked and changes no rank. Of several runs of one method with equal
+    options and weights the newest is ranked; the others are flagged as superseded.
     """
     by_dataset: dict[str, list[Run]] = {}
     for run in runs:
@@ -78,8 +79,7 @@ def overall(boards: Iterable[Board]) -> tuple[Standing, ...]:
 
     Ranks are counted anew among the complete methods only: those with every ranking metric on
     every data set. So a missing result never helps, and an incomplete method changes no rank.
-    The mean is over data sets, of each one's mean over metrics. A method that was run several
-    times with equal options on a data set enters with its newest run, not with its best.
+    The mean is over data sets, of each one's mean over metrics.
     """
     counted = {
         board.dataset: board.groups[0].rows
@@ -88,7 +88,7 @@ def overall(boards: Iterable[Board]) -> tuple[Standing, ...]:
     }
     found: dict[str, dict[str, Row]] = {}
     for dataset, its_rows in counted.items():
-        for row in sorted(its_rows, key=lambda row: (row.run.finished, row.run.id)):
+        for row in its_rows:
             found.setdefault(_contestant(row.run), {})[dataset] = row
     complete = [
         key
@@ -155,10 +155,16 @@ def arrow(metric: str) -> str:
 
 def _board(dataset: str, runs: list[Run]) -> Board:
     comparable: dict[tuple[str, str, str], list[Run]] = {}
-    for run in runs:
-        if run.ranks:
-            key = (run.fingerprint, run.metric_version, str(run.provenance.get("protocol", "")))
+    newest: dict[tuple[object, ...], Run] = {}
+    flagged = []
+    for run in sorted(runs, key=lambda run: (run.finished, run.id), reverse=True):
+        key = (run.fingerprint, run.metric_version, str(run.provenance.get("protocol", "")))
+        if not run.ranks:
+            flagged.append(run)
+        elif newest.setdefault((*key, _contestant(run)), run) is run:
             comparable.setdefault(key, []).append(run)
+        else:  # an earlier run of the same thing, by other code: a row of its own would be noise
+            flagged.append(replace(run, flags=("superseded",)))
     groups = [
         Group(dataset, *key, rows=tuple(sorted(_ranked(sorted(found, key=_order)), key=_standing)))
         for key, found in sorted(comparable.items())
@@ -167,8 +173,7 @@ def _board(dataset: str, runs: list[Run]) -> Board:
         key=lambda group: (len(group.rows), max(row.run.finished for row in group.rows)),
         reverse=True,
     )
-    flagged = sorted((run for run in runs if not run.ranks), key=_order)
-    return Board(dataset, tuple(groups), tuple(Row(run) for run in flagged))
+    return Board(dataset, tuple(groups), tuple(Row(run) for run in sorted(flagged, key=_order)))
 
 
 def _ranked(runs: Sequence[Run]) -> list[Row]:

@@ -27,6 +27,7 @@ FLAGS = {
     "unverified data": "The files are not the data set's official ones, or not in its layout.",
     "hidden labels": "The labels are held by the data set's authors; nothing can be measured here.",
     "no anomaly labels": "The data set has no anomaly labels; nothing can be measured.",
+    "superseded": "A newer run of the same method, options and weights is ranked instead.",
     "invalidated": "The run was found to be wrong and has been retired.",
 }
 """What each flag says. A run with any of them is shown, but not ranked."""

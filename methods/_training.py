@@ -1,5 +1,7 @@
 """Training of a closed-set segmentation network, the same each time and resumable."""
 
+import inspect
+import io
 import math
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -58,8 +60,6 @@ def options(**chosen: Any) -> Options:
 
 def source_modules(network: str) -> tuple[str, ...]:
     """The files whose code decides what a training of `network` gives."""
-    import inspect
-
     cls = network_class(network)
     return (__file__, inspect.getfile(cls), inspect.getfile(Network))
 
@@ -99,7 +99,7 @@ def train(
             _run(model, optimizer, losses, frames, checkpoint, chosen, network, progress)
     weights = folder / "weights.safetensors"
     state = {name: _stored(value) for name, value in model.state_dict().items()}
-    _beside(weights, lambda path: path.write_bytes(safetensors.torch.save(state)))
+    _beside(weights, safetensors.torch.save(state))
     load_strictly(model, {k: v.to(where) for k, v in state.items()}, where=str(weights))
     iou = class_iou(model, validation, progress)
     known = [value for value in iou if not math.isnan(value)]
@@ -146,7 +146,9 @@ def _run(
     device = next(model.parameters()).device
     weights = _class_weights(frames, model).to(device)
     progress(f"training {network}", len(losses), chosen.steps)
-    for step, (images, targets) in _batches(model, frames, chosen, range(len(losses), chosen.steps)):
+    for step, (images, targets) in _batches(
+        model, frames, chosen, range(len(losses), chosen.steps)
+    ):
         torch.manual_seed(_mixed(chosen.seed, step))  # dropout
         for group in optimizer.param_groups:
             group["lr"] = chosen.learning_rate * _schedule(step, chosen)
@@ -169,7 +171,7 @@ def _run(
                 "model": model.state_dict(), "optimizer": optimizer.state_dict(),
                 "losses": torch.tensor(losses, dtype=torch.float64),
             }  # fmt: skip
-            _beside(checkpoint, lambda path, state=state: torch.save(state, path))
+            _beside(checkpoint, _bytes(state))
         progress(f"training {network}", step + 1, chosen.steps)
 
 
@@ -272,11 +274,17 @@ def _stored(value: Tensor) -> Tensor:
     return value.half() if value.ndim == 4 else value
 
 
-def _beside(path: Path, write: Callable[[Path], object]) -> None:
+def _bytes(state: dict[str, Any]) -> bytes:
+    file = io.BytesIO()
+    torch.save(state, file)
+    return file.getvalue()
+
+
+def _beside(path: Path, content: bytes) -> None:
     """Writes a file beside `path`, then renames it."""
     beside = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
-        write(beside)
+        beside.write_bytes(content)
         beside.replace(path)
     finally:
         beside.unlink(missing_ok=True)

@@ -14,7 +14,7 @@ from methods._posthoc import PostHoc
 class Energy(PostHoc):
     """-T logsumexp(logits / T) over the 19 logits; T near 0 gives MaxLogit."""
 
-    paper = "https://arxiv.org/abs/2010.03759"  # Liu et al., equation 4
+    paper = "https://arxiv.org/abs/2010.03759"  # Liu et al.
 
     temperature: float = 1.0
 

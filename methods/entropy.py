@@ -13,7 +13,7 @@ from methods._posthoc import PostHoc
 class Entropy(PostHoc):
     """-sum p ln p over the 19 softmax probabilities, divided by ln 19: in [0, 1]."""
 
-    paper = "https://arxiv.org/abs/1610.02136"
+    paper = "https://arxiv.org/abs/2012.06575"  # Chan et al.
 
     def score(self, output: NetworkOutput) -> Tensor:
         log_p = output.logits.log_softmax(dim=0)

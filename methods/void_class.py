@@ -14,7 +14,7 @@ from methods._posthoc import PostHoc
 class VoidClass(PostHoc):
     """The softmax probability, over all outputs, of the extra class trained on void pixels."""
 
-    paper = "https://arxiv.org/abs/1904.03215"  # Blum et al., Fishyscapes, section on void classes
+    paper = "https://arxiv.org/abs/1904.03215"  # Blum et al., Fishyscapes
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image as PILImage
 
+import harness.data.catalog
 from harness.data import DATASETS, Dataset, Frames, load_frames, status
 from harness.data.catalog import Layout
 from harness.data.folder import natural_order
@@ -165,6 +166,17 @@ def test_a_data_set_may_lie_below_data_or_datasets(below, number, tmp_path):
     entry = DATASETS["fs_lostandfound_val"]
     make(tmp_path / below, entry.layouts[number], example_ids(entry))
     assert len(load_frames("fs_lostandfound_val", root=tmp_path)) == 100
+
+
+def test_the_entry_that_the_readme_shows_is_found_and_read(tmp_path, monkeypatch):
+    readme = Path(harness.data.__file__).with_name("README.md").read_text("utf-8")
+    literal = readme.split("```python")[1].split("```")[0].strip()
+    (entry,) = eval(f"({literal})", vars(harness.data.catalog))
+    monkeypatch.setitem(DATASETS, entry.name, entry)
+    make(tmp_path, entry.layouts[0], list(entry.ids))
+    frames = load_frames(entry.name, root=tmp_path)
+    assert frames.ids == ("street_1", "street_2", "street_10")
+    assert (frames[2].label == np.array([0, 0, 1, 1, 255, 255])).all()
 
 
 def smiyc(root: Path) -> Path:
@@ -380,7 +392,7 @@ def test_a_missing_data_set_says_where_to_get_it_and_where_to_put_it(tmp_path):
     assert "RoadAnomaly_jpg.zip (24 MB; terms: research use" in said
     assert str(tmp_path / "RoadAnomaly_jpg/frames") in said
     found = status("road_anomaly", tmp_path)
-    assert (found.state, found.why, found.frames) == ("missing", said, 60)
+    assert (found.state, found.why, found.frames) == ("missing", said, 0)
 
 
 def test_a_data_root_that_does_not_exist_is_named(tmp_path):
@@ -479,6 +491,13 @@ def test_a_missing_overlay_is_an_error(tmp_path, few):
     path = make(tmp_path, entry.layouts[0], ids) / f"{ids[0]}_rgb.npz"
     path.unlink()
     assert f"{ids[0]}_labels.png: this frame has no overlay" in refused(tmp_path, "fs_static_val")
+
+
+def test_overlays_that_are_all_missing_are_an_error(tmp_path, few):
+    entry = DATASETS["fs_static_val"]
+    for path in make(tmp_path, entry.layouts[0], example_ids(entry)).glob("*.npz"):
+        path.unlink()
+    assert "this frame has no overlay" in refused(tmp_path, "fs_static_val")
 
 
 def test_a_limit_takes_the_first_frames_and_flags_them(tmp_path):

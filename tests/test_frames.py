@@ -13,7 +13,7 @@ from PIL import Image as PILImage
 
 from harness.data import DATASETS, Frames, load_frames, status
 from harness.data.fingerprint import fingerprint
-from harness.data.frames import AHEAD, THREADS
+from harness.data.frames import THREADS
 from harness.errors import DataError
 from harness.types import Frame
 
@@ -75,7 +75,7 @@ def test_only_a_few_frames_are_decoded_ahead():
     frames, decoded = counted(100)
     for number, _ in enumerate(frames):
         time.sleep(0.001)
-        assert len(decoded) <= number + 1 + AHEAD + THREADS
+        assert len(decoded) <= number + 1 + THREADS
 
 
 def test_frames_are_decoded_while_one_is_in_use():

@@ -411,11 +411,12 @@ def test_auroc_is_exact_where_the_sum_of_products_exceeds_64_bits():
     pivots = Pivots([1.0, 2.0])
     counts = PixelCounts(pivots)
     counts.normal, counts.anomaly = 2**40, 2**36
-    counts._joined = pixel._Joined(
+    joined = pixel._Joined(
         normal_at_least=np.array([2**39, 2**38], np.int64),
         normal_equal=np.array([2**37, 12345], np.int64),
         anomaly_equal=np.array([2**35, 2**35], np.int64),
     )
+    counts._state = joined, ()
     won = 2**35 * (2 * 2**39 + 2**37) + 2**35 * (2 * (2**40 - 2**38) + 12345)
     assert won > 2**64
     assert auroc(counts) == won / (2 * 2**40 * 2**36)
@@ -423,7 +424,7 @@ def test_auroc_is_exact_where_the_sum_of_products_exceeds_64_bits():
 
 def test_counts_beyond_32_bits_add():
     counts = drawn("PNN", [2, 2, 3])
-    counts.normal, counts._all()
+    counts._all()
     for _ in range(32):
         counts = counts + counts
     assert counts.normal_at_least.tolist() == [2**33]

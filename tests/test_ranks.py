@@ -199,3 +199,11 @@ def test_ranking_metrics_have_a_direction_and_use_no_labels() -> None:
 
 def test_a_metric_without_direction_has_no_arrow() -> None:
     assert [arrow(name) for name in ("AP", "FPR95", "positives")] == ["↑", "↓", ""]
+
+
+def test_of_equal_runs_only_the_newest_is_ranked() -> None:
+    old = a_run("good", 0.95, 0.9, 0.1, id="old", finished="2026-01-01")
+    new = a_run("good", 0.85, 0.9, 0.1, id="new", finished="2026-02-01")
+    (board,) = boards([old, new, *THREE[1:]])
+    assert [row.run.id for row in board.groups[0].rows if row.run.method == "good"] == ["new"]
+    assert [(row.run.id, row.run.flags) for row in board.unranked] == [("old", ("superseded",))]

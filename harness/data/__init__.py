@@ -22,7 +22,7 @@ class Status:
     state: Literal["ready", "missing", "broken"]
     why: str  # "" when ready
     where: str  # the folder and its layout, or where the set is expected
-    frames: int  # how many were found; the expected number where none was, 0 if not known
+    frames: int  # how many can be used; 0 unless ready
 
 
 def dataset_names() -> list[str]:
@@ -76,16 +76,15 @@ def status(name: str, root: Path | None = None) -> Status:
     if entry.kind == "drawn":
         return Status(name, "ready", "", "drawn by the harness", len(_drawn(entry)))
     root = _data_root(root)
-    expected = entry.frames or 0
     try:
         entry, found = _found(entry, root)
         if found is None:
             where = place(entry, root)
-            return Status(name, "missing", _missing(entry, root), where, expected)
+            return Status(name, "missing", _missing(entry, root), where, 0)
         for files in found.frames:
             files.check_headers()
     except DataError as error:
-        return Status(name, "broken", str(error), str(root), expected)
+        return Status(name, "broken", str(error), str(root), 0)
     where = f"{found.folder} ({found.layout.title} layout)"
     return Status(name, "ready", "", where, len(found.frames))
 
@@ -127,7 +126,7 @@ def _missing(entry: Dataset, root: Path) -> str:
 
 
 def _drawn(entry: Dataset) -> Frames:
-    from harness.data import synthetic
+    from harness.data import synthetic  # loaded only when something is drawn
 
     version = synthetic.FINGERPRINTS.get(entry.name, "")
     readers = tuple(Drawn(entry.name, i, version) for i in range(synthetic.SPLITS[entry.name]))

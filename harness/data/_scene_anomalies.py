@@ -6,11 +6,9 @@ The two tables share no shape and no pattern, and no training scene holds any of
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
 
-from harness.data._scene_canvas import VOID, Canvas, Colour, Dice, Pattern, Pen, Point
-
-Metres = NDArray[np.float64]
+from harness.data._scene_canvas import VOID, Canvas, Pattern, Pen, Point
+from harness.data._scene_dice import Colour, Dice, Metres, dimmed
 
 
 def anomaly(canvas: Canvas, name: str, x: float, z: float, high_m: float) -> None:
@@ -47,7 +45,7 @@ def _cow(pen: Pen, dice: Dice) -> None:
 
 def _bird(pen: Pen, dice: Dice) -> None:
     plume = dice.choice(((52, 48, 52), (120, 104, 92), (214, 208, 206)))
-    pen.pattern, pen.second = _scales(0.07), _dim(plume, 1.6)
+    pen.pattern, pen.second = _scales(0.07), dimmed(plume, 1.6)
     pen.bar((-0.05, 0.45), (-0.12, 0), 0.035, (196, 150, 110))
     pen.bar((0.06, 0.45), (0.12, 0), 0.035, (196, 150, 110))
     pen.oval(-0.02, 0.52, 0.26, 0.16, plume)
@@ -59,15 +57,30 @@ def _bird(pen: Pen, dice: Dice) -> None:
 
 def _boulder(pen: Pen, dice: Dice) -> None:
     tone = dice.between(86, 150)
-    pen.rough, pen.pattern, pen.second = 0.3, _blotches(dice, 0.3), (tone * 0.6, tone * 0.6, tone * 0.58)
-    spots = [(-0.7, 0.0), (-0.74, 0.3), (-0.5, 0.7), (-0.15, 0.98), (0.25, 0.9), (0.6, 0.62), (0.78, 0.24), (0.7, 0.0)]
+    pen.rough, pen.pattern, pen.second = (
+        0.3,
+        _blotches(dice, 0.3),
+        (tone * 0.6, tone * 0.6, tone * 0.58),
+    )
+    spots = [
+        (-0.7, 0.0),
+        (-0.74, 0.3),
+        (-0.5, 0.7),
+        (-0.15, 0.98),
+        (0.25, 0.9),
+        (0.6, 0.62),
+        (0.78, 0.24),
+        (0.7, 0.0),
+    ]
     rock = [(x * dice.between(0.82, 1.1), y * dice.between(0.85, 1.05)) for x, y in spots]
     pen.polygon(rock, (tone * 1.05, tone, tone * 0.93), fade=0.6)
 
 
 def _cone(pen: Pen, dice: Dice) -> None:
     pen.pattern, pen.second = _bands(0.3, 0.42), (232, 230, 226)
-    pen.polygon([(-0.3, 0.04), (-0.06, 1.0), (0.06, 1.0), (0.3, 0.04)], dice.tone((230, 96, 36), 0.12))
+    pen.polygon(
+        [(-0.3, 0.04), (-0.06, 1.0), (0.06, 1.0), (0.3, 0.04)], dice.tone((230, 96, 36), 0.12)
+    )
     pen.pattern = None
     pen.rectangle(-0.42, 0, 0.42, 0.08, (206, 84, 34))
 
@@ -79,7 +92,7 @@ def _tyre(pen: Pen, dice: Dice) -> None:
 
 def _log(pen: Pen, dice: Dice) -> None:
     bark = dice.tone((112, 84, 60), 0.15)
-    pen.rough, pen.pattern, pen.second = 0.25, _stripes(0.16, 0.2), _dim(bark, 0.6)
+    pen.rough, pen.pattern, pen.second = 0.25, _stripes(0.16, 0.2), dimmed(bark, 0.6)
     pen.bar((-1.6, 0.5), (1.3, 0.5 + dice.between(-0.1, 0.2)), 0.9, bark)
     pen.bar((0.2, 0.8), (0.7, 1.35), 0.2, bark)
     pen.pattern = None
@@ -95,9 +108,14 @@ def _ball(pen: Pen, dice: Dice) -> None:
 
 def _sofa(pen: Pen, dice: Dice) -> None:
     cloth = _vivid(dice)
-    pen.pattern, pen.second = dice.choice((_dots(0.2), _stripes(0.17, 0.0), _checker(0.2))), _dim(cloth, 0.6)
-    pen.polygon([(-0.9, 0.3), (-0.84, 0.95), (-0.6, 1.02), (0.6, 1.02), (0.84, 0.95), (0.9, 0.3)], cloth)
-    pen.rectangle(-0.95, 0.12, 0.95, 0.5, _dim(cloth, 1.15))
+    pen.pattern, pen.second = (
+        dice.choice((_dots(0.2), _stripes(0.17, 0.0), _checker(0.2))),
+        dimmed(cloth, 0.6),
+    )
+    pen.polygon(
+        [(-0.9, 0.3), (-0.84, 0.95), (-0.6, 1.02), (0.6, 1.02), (0.84, 0.95), (0.9, 0.3)], cloth
+    )
+    pen.rectangle(-0.95, 0.12, 0.95, 0.5, dimmed(cloth, 1.15))
     for s in (-1, 1):
         pen.oval(s * 0.98, 0.46, 0.2, 0.24, cloth)
         pen.rectangle(s * 1.14, 0.08, s * 0.82, 0.46, cloth)
@@ -114,7 +132,7 @@ def _boat(pen: Pen, dice: Dice) -> None:
 
 def _kangaroo(pen: Pen, dice: Dice) -> None:
     fur = dice.tone(dice.choice(((150, 112, 82), (128, 120, 112))), 0.15)
-    pen.pattern, pen.second = _stripes(0.12, 0.9), _dim(fur, 0.62)
+    pen.pattern, pen.second = _stripes(0.12, 0.9), dimmed(fur, 0.62)
     pen.bar((-0.2, 0.25), (-0.75, 0.05), 0.12, fur)
     pen.bar((0.0, 0.06), (0.3, 0.04), 0.09, fur)
     pen.oval(-0.08, 0.28, 0.25, 0.24, fur)
@@ -135,7 +153,9 @@ def _heap(pen: Pen, dice: Dice) -> None:
 def _debris(pen: Pen, dice: Dice) -> None:
     paint = dice.choice((_vivid(dice), (176, 168, 150), (58, 52, 48)))
     corners: list[Point] = [(-0.6, 0.0), (-0.35, 0.8), (0.15, 1.0), (0.75, 0.35), (0.5, 0.0)]
-    pen.polygon([(x * dice.between(0.8, 1.4), y * dice.between(0.8, 1.1)) for x, y in corners], paint)
+    pen.polygon(
+        [(x * dice.between(0.8, 1.4), y * dice.between(0.8, 1.1)) for x, y in corners], paint
+    )
 
 
 SHAPES: dict[str, Callable[[Pen, Dice], None]] = {
@@ -227,7 +247,9 @@ def _stripes(period: float, lean: float) -> Pattern:
 
 def _bands(low: float, high: float) -> Pattern:
     def pattern(x: Metres, y: Metres) -> Metres:
-        return np.broadcast_to(((y > low) & (y < high)) | (y > high * 1.7), (y.shape[0], x.shape[1]))
+        return np.broadcast_to(
+            ((y > low) & (y < high)) | (y > high * 1.7), (y.shape[0], x.shape[1])
+        )
 
     return pattern
 
@@ -296,11 +318,14 @@ def _any(dice: Dice) -> Colour:
 def _vivid(dice: Dice) -> Colour:
     return dice.tone(
         dice.choice(
-            ((196, 52, 60), (230, 160, 40), (60, 140, 90), (120, 60, 140), (40, 130, 160), (226, 110, 150))
+            (
+                (196, 52, 60),
+                (230, 160, 40),
+                (60, 140, 90),
+                (120, 60, 140),
+                (40, 130, 160),
+                (226, 110, 150),
+            )
         ),
         0.15,
     )
-
-
-def _dim(colour: Colour, gain: float) -> Colour:
-    return colour[0] * gain, colour[1] * gain, colour[2] * gain

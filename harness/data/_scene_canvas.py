@@ -1,127 +1,24 @@
-"""What synthroad is drawn with: dice, a pinhole camera, light, a canvas and a pen.
+"""What synthroad is drawn on and with: a pinhole camera, light, a canvas, and a pen.
 
-Everything here uses raw Philox bits, integers and the IEEE operations that are rounded exactly
-(+ - * / sqrt, comparisons); no transcendental function, no floating sum, no drawing library. So
-a frame has the same bytes whatever the processor and the version of NumPy.
+Everything here and in the other scene files uses integers and the IEEE operations that are rounded
+exactly (+ - * / sqrt, comparisons); no transcendental function, no floating sum, no drawing
+library. So a frame has the same bytes whatever the processor and the version of NumPy.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.data._scene_dice import TILE_PX, Colour, Dice, Metres, Pixels, grain, rgb
 from harness.types import Classes
 
 HEIGHT, WIDTH = 512, 1024
 VOID = 255
-TILE_PX = 1024  # side of the cached noise tiles
-
-T = TypeVar("T")
-Colour = tuple[float, float, float]  # RGB, 0 to 255
-Pixels = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 Point = tuple[float, float]
-Pattern = Callable[[NDArray[np.float64], NDArray[np.float64]], NDArray[np.float64]]
-
-
-class Dice:
-    """Random numbers made of raw Philox bits; equal (key, stream) give equal numbers for ever."""
-
-    def __init__(self, key: tuple[int, int], stream: int = 0) -> None:
-        self._key = key
-        self._bits = np.random.Philox(
-            key=np.array(key, np.uint64), counter=np.array((0, 0, 0, stream), np.uint64)
-        )
-
-    def stream(self, number: int) -> "Dice":
-        """Dice of the same key whose numbers do not depend on how often these were thrown."""
-        return Dice(self._key, number)
-
-    def unit(self) -> float:
-        """A number in [0, 1)."""
-        return (int(self._bits.random_raw()) >> 11) * 2.0**-53
-
-    def between(self, low: float, high: float) -> float:
-        """A number in [low, high)."""
-        return low + (high - low) * self.unit()
-
-    def integer(self, low: int, high: int) -> int:
-        """An integer from low to high, both included."""
-        return low + int(self.unit() * (high - low + 1))
-
-    def chance(self, probability: float) -> bool:
-        """True with the given probability."""
-        return self.unit() < probability
-
-    def choice(self, values: Sequence[T]) -> T:
-        """One of `values`."""
-        return values[self.integer(0, len(values) - 1)]
-
-    def side(self) -> int:
-        """-1 or 1."""
-        return -1 if self.chance(0.5) else 1
-
-    def tone(self, colour: Colour, spread: float) -> Colour:
-        """`colour`, brighter or darker by up to `spread` and a little off its hue."""
-        gain = self.between(1 - spread, 1 + spread)
-        red, green, blue = (c * gain + self.between(-8, 8) for c in colour)
-        return red, green, blue
-
-    def bytes(self, *shape: int) -> NDArray[np.uint8]:
-        """An array of random bytes."""
-        count = 1
-        for side in shape:
-            count *= side
-        raw = np.asarray(self._bits.random_raw((count + 7) // 8), np.uint64)
-        return raw.astype("<u8").view(np.uint8)[:count].reshape(shape)
-
-
-@lru_cache(maxsize=8)
-def tile(*cells_px: int) -> Pixels:
-    """A (1024, 1024) float32 tile of smooth noise in [-1, 1], one octave per cell size.
-
-    The first cell size weighs 1, each further one 0.6 of the one before.
-    """
-    total = np.zeros((TILE_PX, TILE_PX), np.float32)
-    weight, weights = 1.0, 0.0
-    for number, cell in enumerate(cells_px):
-        side = TILE_PX // cell
-        grid = Dice((977, cell), number).bytes(side, side).astype(np.float32) / 127.5 - 1
-        total += np.float32(weight) * _stretched(_stretched(grid, cell).T, cell).T
-        weights += weight
-        weight *= 0.6
-    total /= np.float32(weights)
-    total.flags.writeable = False
-    return total
-
-
-def _stretched(grid: Pixels, factor: int) -> Pixels:
-    """`grid` made `factor` times as long along axis 0, smoothly, with its ends joined."""
-    if factor == 1:
-        return grid
-    t = np.arange(factor, dtype=np.float32) / factor
-    t = (t * t * (3 - 2 * t))[None, :, None]
-    following = np.concatenate([grid[1:], grid[:1]])
-    rows = grid[:, None] * (1 - t) + following[:, None] * t
-    return rows.reshape(-1, grid.shape[1])
-
-
-def grain() -> Pixels:
-    """Fine noise: asphalt, plaster, cloth."""
-    return tile(4, 2, 1)
-
-
-def leaves() -> Pixels:
-    """Middle noise: foliage, grass, gravel."""
-    return tile(16, 8, 4, 2)
-
-
-def clouds() -> Pixels:
-    """Coarse noise: clouds, stains, hills."""
-    return tile(128, 64, 32, 16)
+Pattern = Callable[[Metres, Metres], Metres]
 
 
 @dataclass(frozen=True)
@@ -154,6 +51,31 @@ class Light:
     haze_m: float  # depth at which half of the colour is haze
     gain: float
     tint: Colour  # factors
+
+
+@dataclass(frozen=True)
+class Box:
+    """Rows and columns of a part of the canvas."""
+
+    top: int
+    left: int
+    bottom: int
+    right: int
+
+    @property
+    def window(self) -> tuple[slice, slice]:
+        """The slices of the box."""
+        return slice(self.top, self.bottom), slice(self.left, self.right)
+
+    @property
+    def rows(self) -> Metres:
+        """Middles of the rows, as a column."""
+        return np.arange(self.top, self.bottom, dtype=np.float64)[:, None] + 0.5
+
+    @property
+    def columns(self) -> Metres:
+        """Middles of the columns, as a row."""
+        return np.arange(self.left, self.right, dtype=np.float64)[None, :] + 0.5
 
 
 class Canvas:
@@ -193,32 +115,7 @@ class Canvas:
     def hazed(self, colour: Colour | Pixels, z: float) -> Pixels:
         """`colour` seen through the air of depth z."""
         part = np.float32(z / (z + self.light.haze_m))
-        return np.asarray(colour, np.float32) * (1 - part) + _rgb(self.light.haze) * part
-
-
-@dataclass(frozen=True)
-class Box:
-    """Rows and columns of a part of the canvas."""
-
-    top: int
-    left: int
-    bottom: int
-    right: int
-
-    @property
-    def window(self) -> tuple[slice, slice]:
-        """The slices of the box."""
-        return slice(self.top, self.bottom), slice(self.left, self.right)
-
-    @property
-    def rows(self) -> NDArray[np.float64]:
-        """Middles of the rows, as a column."""
-        return (np.arange(self.top, self.bottom) + 0.5)[:, None]
-
-    @property
-    def columns(self) -> NDArray[np.float64]:
-        """Middles of the columns, as a row."""
-        return (np.arange(self.left, self.right) + 0.5)[None, :]
+        return np.asarray(colour, np.float32) * (1 - part) + rgb(self.light.haze) * part
 
 
 class Pen:
@@ -304,11 +201,11 @@ class Pen:
         self.canvas.darken(box, soft, only=self.canvas.classes[box.window] != 10)
 
     def _paint(self, box: Box, mask: Mask, colour: Colour, cls: int | None, fade: float) -> None:
-        tinted = _rgb(colour)
+        tinted = rgb(colour)
         if self.pattern is not None:
             x = (box.columns - self.u) * (self.mirror / self.scale)
             part = self.pattern(x, (self.v - box.rows) / self.scale).astype(np.float32)
-            tinted = tinted + (_rgb(self.second) - tinted) * part[:, :, None]
+            tinted = tinted + (rgb(self.second) - tinted) * part[:, :, None]
         if fade > 0:
             top, bottom = box.top, max(box.bottom, box.top + 1)
             down = ((box.rows - top) / (bottom - top)).astype(np.float32)
@@ -338,7 +235,3 @@ def oval_mask(u: float, v: float, a: float, b: float, box: Box) -> Mask:
     """Which pixels' middles lie inside the ellipse."""
     du, dv = (box.columns - u) / max(a, 0.6), (box.rows - v) / max(b, 0.6)
     return np.asarray(du * du + dv * dv <= 1)
-
-
-def _rgb(colour: Colour) -> Pixels:
-    return np.asarray(colour, np.float32)

@@ -138,6 +138,8 @@ LOST_AND_FOUND_NOTES = (
     "others (PEBAL, meta-ood) and normal for RbA: numbers differ between papers.",
     "17 of the 1203 frames of the test split have an empty label and are left out, "
     "as SegmentMeIfYouCan does.",
+    "The PNG files carry a gamma value, which is not applied, as in SegmentMeIfYouCan; decoders "
+    "that apply it give other pixels.",
 )
 LOST_AND_FOUND_LICENCE = "Daimler AG; non-commercial research only"
 LOST_AND_FOUND_ADDRESS = "http://wwwlehre.dhbw-stuttgart.de/~sgehrig/lostAndFoundDataset/index.html"
@@ -535,8 +537,7 @@ _ALL = (
                 title="official overlays on Cityscapes",
                 folders=(
                     *("fs_val_v3", "fishyscapes-3.0.0", "fishyscapes_static", "fs_static"),
-                    *("fishyscapes/Static", "fs_val_v2", "fishyscapes-2.0.0"),
-                    *("fs_val_v1", "fishyscapes-1.0.0"),
+                    *("fishyscapes/Static",),
                 ),
                 overlays=("{id}_rgb",),
                 labels=("{id}_labels",),
@@ -589,8 +590,8 @@ _ALL = (
         overlaps=(Overlap("cityscapes_val", 30, "drawn over its images"),),
         notes=(
             "Three versions share the file names: v1 is not blended, v2 is blended better, v3 adds "
-            "objects of Cityscapes as negatives, so that ten frames have no anomaly. "
-            "The fingerprint tells them apart; numbers of papers often do not say which.",
+            "objects of Cityscapes as negatives, so many frames have no anomaly. This entry is "
+            "v3; only the fingerprint tells copies apart, and papers often do not say which.",
             "Loaders that read the label off the overlay differ from the official labels at "
             "blended borders.",
         ),

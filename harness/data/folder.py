@@ -1,17 +1,16 @@
 """Data sets in folders: finds one below the data root, pairs its images with labels, reads them."""
 
-import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 import numpy as np
 
 from harness.data.catalog import RENUMBERED, Dataset, Layout
-from harness.data.images import ENDINGS, read_image, read_label, read_overlay, size_of
+from harness.data.images import read_image, read_label, read_overlay, size_of
 from harness.data.labels import anomaly_label, train_ids
+from harness.data.patterns import files, readable
 from harness.errors import DataError
 from harness.types import Classes, Frame, Image, Label
 
@@ -122,8 +121,7 @@ def place(dataset: Dataset, root: Path) -> str:
     """Where an image of the official layout is expected below `root`, for people to read."""
     layout = dataset.layouts[0]
     pattern = (layout.labels if layout.image_folders else layout.images)[0]
-    name = pattern.replace("{n}", "0000").replace("{id}", "FRAME").replace("*", "SCENE")
-    return str(root / layout.folders[0] / f"{name}.*")
+    return str(root / layout.folders[0] / f"{readable(pattern)}.*")
 
 
 def natural_order(ids: Iterable[str]) -> list[str]:
@@ -150,9 +148,9 @@ def _folders(root: Path, names: Iterable[str]) -> Iterator[Path]:
 
 def _found(dataset: Dataset, layout: Layout, folder: Path, root: Path) -> Found | str:
     """The set in `folder`; "" where it is not there; a sentence where only its images are."""
-    labels = _files(folder, layout.labels)
+    labels = files(folder, layout.labels)
     # where images lie elsewhere, together with others, the labels say which frames there are
-    leading = labels if layout.image_folders else _files(folder, layout.images)
+    leading = labels if layout.image_folders else files(folder, layout.images)
     ids = [id for id in leading if _canonical(dataset, id)]
     renumbered = not ids and layout.own_ids
     if renumbered:
@@ -161,13 +159,13 @@ def _found(dataset: Dataset, layout: Layout, folder: Path, root: Path) -> Found 
         return ""
     ids = natural_order(ids)
     images = _images_elsewhere(layout, ids, root) if layout.image_folders else leading
-    classes = _files(folder, layout.classes)
-    overlays = _files(folder, layout.overlays, endings=(".npz",))
+    classes = files(folder, layout.classes)
+    overlays = files(folder, layout.overlays, endings=(".npz",))
     for patterns, found in ((layout.labels, labels), (layout.classes, classes)):
         if patterns and not any(id in found for id in ids) and dataset.kind != "custom":
             return (
                 f"{folder}: {len(ids)} images of {dataset.name}, but no label; expected them "
-                f"as {_readable(patterns[0])}. Get the labels, too: {dataset.address}."
+                f"as {readable(patterns[0])}. Get the labels, too: {dataset.address}."
             )
     _check_frames(dataset, layout, folder, ids, leading, renumbered)
     if labels and not layout.image_folders:
@@ -182,7 +180,9 @@ def _found(dataset: Dataset, layout: Layout, folder: Path, root: Path) -> Found 
         image = _one(images, image_id, "image", layout.images, image_place, first)
         label = _one(labels, id, "label", layout.labels, here, first) if labels else None
         ids_file = _one(classes, id, "label", layout.classes, here, first) if classes else None
-        overlay = _one(overlays, id, "overlay", layout.overlays, here, first) if overlays else None
+        overlay = None
+        if layout.overlays:  # without one, the image would be another one
+            overlay = _one(overlays, id, "overlay", layout.overlays, here, first)
         frames.append(FrameFiles(id, layout, image, label, ids_file, overlay))
     return Found(folder, layout, tuple(frames), renumbered)
 
@@ -201,7 +201,7 @@ def _image_id(layout: Layout, id: str) -> str:
 def _images_elsewhere(layout: Layout, ids: list[str], root: Path) -> Mapping[str, list[Path]]:
     """Images by id, from the first folder that has any that is wanted."""
     for folder in _folders(root, layout.image_folders):
-        images = _files(folder, layout.images)
+        images = files(folder, layout.images)
         if any(_image_id(layout, id) in images for id in ids):
             return images
     return {}
@@ -228,7 +228,7 @@ def _check_frames(
         patterns = layout.labels if layout.image_folders else layout.images
         raise DataError(
             f"{folder}: {len(missing)} of {len(dataset.ids)} frames of {dataset.name} are missing, "
-            f"the first is {_readable(patterns[0], missing[0])}. Unpack the archive again: "
+            f"the first is {readable(patterns[0], missing[0])}. Unpack the archive again: "
             f"{dataset.address}."
         )
     if dataset.frames is not None and len(ids) != dataset.frames:
@@ -267,71 +267,10 @@ def _one(
         )
     if not paths:
         raise DataError(
-            f"{first}: this frame has no {kind}; expected {_readable(patterns[0], id)} {place}. "
+            f"{first}: this frame has no {kind}; expected {readable(patterns[0], id)} {place}. "
             "Add the file or unpack the archive again."
         )
     return paths[0]
-
-
-def _files(
-    folder: Path, patterns: tuple[str, ...], endings: tuple[str, ...] = ENDINGS
-) -> dict[str, list[Path]]:
-    """Files that fit a pattern, by the id in their name; a file counts for one pattern only."""
-    by_id: dict[str, list[Path]] = {}
-    seen: set[Path] = set()
-    for pattern in patterns:
-        stem, ending = _split(pattern)
-        only = (ending,) if ending in endings else endings
-        for id, path in _matching(folder, tuple(stem.split("/")), only, ""):
-            if path not in seen:
-                seen.add(path)
-                by_id.setdefault(id, []).append(path)
-    return by_id
-
-
-def _matching(
-    folder: Path, parts: tuple[str, ...], endings: tuple[str, ...], id: str
-) -> Iterator[tuple[str, Path]]:
-    part, rest = parts[0], parts[1:]
-    if rest and "*" not in part and "{" not in part:
-        if (folder / part).is_dir():
-            yield from _matching(folder / part, rest, endings, id)
-        return
-    expression = _expression(part)
-    with os.scandir(folder) as scanned:
-        entries = sorted(scanned, key=lambda entry: entry.name)
-    for entry in entries:
-        if entry.name.startswith("."):
-            continue
-        stem, ending = (entry.name, "") if rest else _split(entry.name)
-        fits = expression.fullmatch(stem)
-        if not fits:
-            continue
-        this = fits.groupdict().get("id", id)
-        if rest:
-            if entry.is_dir():
-                yield from _matching(Path(entry.path), rest, endings, this)
-        elif ending.lower() in endings and entry.is_file():
-            yield this, Path(entry.path)
-
-
-def _split(name: str) -> tuple[str, str]:
-    """A file name without its ending, and its ending if it is a known one, like ".png"."""
-    stem, dot, ending = name.rpartition(".")
-    known = stem and f".{ending.lower()}" in (*ENDINGS, ".npz")
-    return (stem, f"{dot}{ending}") if known else (name, "")
-
-
-@cache
-def _expression(part: str) -> re.Pattern[str]:
-    escaped = re.escape(part)
-    for token, means in ((r"\{id\}", "(?P<id>.+)"), (r"\{n\}", r"\d{4}"), (r"\*", ".*")):
-        escaped = escaped.replace(token, means)
-    return re.compile(escaped)
-
-
-def _readable(pattern: str, id: str = "FRAME") -> str:
-    return pattern.replace("{n}", "0000").replace("{id}", id).replace("*", "SCENE")
 
 
 def _other_size(

@@ -1,18 +1,17 @@
 """The frames of a data set: an immutable sequence, decoded when it is looked at."""
 
 import os
-from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Protocol
 
 from harness.data import fingerprint as fingerprints
 from harness.data.catalog import Dataset
-from harness.types import Frame, Label
+from harness.parallel import ahead
+from harness.types import Classes, Frame, Image, Label
 
 THREADS = min(4, os.cpu_count() or 1)
-AHEAD = THREADS  # frames that are decoded before they are asked for
 
 
 class Reader(Protocol):
@@ -46,19 +45,24 @@ class Drawn:
         return f"{self.split}_{self.index:04}"
 
     def frame(self) -> Frame:
-        """The frame, drawn anew."""
-        from harness.data import synthetic
-
-        image, label, classes = synthetic.draw(self.split, self.index)
-        return Frame(self.id, image, label, classes)
+        """The frame, drawn anew or copied from one that was drawn lately."""
+        image, label, classes = _drawing(self.split, self.index)
+        return Frame(self.id, image.copy(), label.copy(), classes.copy())
 
     def label(self) -> Label | None:
-        """The label, for which the whole frame is drawn."""
-        return self.frame().label
+        """The label alone."""
+        return _drawing(self.split, self.index)[1].copy()
 
     def state(self) -> str:
         """The version of the split; "" where it is not frozen."""
         return self.version and f"drawn {self.split} {self.index} {self.version}"
+
+
+@lru_cache(maxsize=64)  # 2.6 MB each: the test split fits, whose labels every method asks for
+def _drawing(split: str, index: int) -> tuple[Image, Label, Classes]:
+    from harness.data import synthetic  # loaded only when something is drawn
+
+    return synthetic.draw(split, index)
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,17 +92,7 @@ class Frames:
 
         An error is raised when its frame's turn has come. Leaving the loop stops the threads.
         """
-        pending: deque[Future[Frame]] = deque()
-        pool = ThreadPoolExecutor(THREADS, thread_name_prefix="frames")
-        try:
-            for reader in self.readers:
-                pending.append(pool.submit(reader.frame))
-                if len(pending) > AHEAD:
-                    yield pending.popleft().result()
-            while pending:
-                yield pending.popleft().result()
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+        return ahead(lambda reader: reader.frame(), self.readers, threads=THREADS)
 
     def label(self, index: int) -> Label | None:
         """The (H, W) uint8 label of a frame without decoding its image; None: there is none."""

@@ -1,4 +1,4 @@
-"""synthroad: procedurally drawn driving scenes with exact labels; the benchmark that needs no files.
+"""synthroad: driving scenes drawn by rule with exact labels; the benchmark that needs no files.
 
 The 19 Cityscapes classes stand in streets that a camera drives through. 10 to 20 % of the pixels
 are void: the bonnet, the border, gravel, cobbles, parking bays, street furniture. The test split
@@ -9,15 +9,21 @@ Labels are complete: NORMAL on every pixel of a class, IGNORE on void, ANOMALY o
 (whose class is 255). The train and val splits hold no anomaly.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.data import _scene_actors as actors
-from harness.data import _scene_anomalies as anomalies
-from harness.data import _scene_street as street
-from harness.data._scene_canvas import HEIGHT, VOID, WIDTH, Camera, Canvas, Dice, Light
+from harness.data import _scene_backdrop as backdrop
+from harness.data import _scene_buildings as buildings
+from harness.data._scene_anomalies import LARGE, PROXIES, SMALL, anomaly, outlier
+from harness.data._scene_canvas import HEIGHT, VOID, WIDTH, Camera, Canvas, Light
+from harness.data._scene_dice import Dice
+from harness.data._scene_ground import Street, ground, shadows, street
+from harness.data._scene_people import cyclist, person
+from harness.data._scene_roadside import bush, furniture, pole, tree
+from harness.data._scene_vehicles import car, van_like
 from harness.errors import unknown_name
 from harness.types import ANOMALY, IGNORE, NORMAL, Classes, Image, Label
 
@@ -61,17 +67,16 @@ def draw(split: str, index: int) -> tuple[Image, Label, Classes]:
     style = dice.choice(_STYLES)
     camera, light = _camera(dice), _light(dice)
     canvas = Canvas(camera, light, dice.stream(1))
-    way = street.street(dice.stream(2), style)
+    way = street(dice.stream(2), style)
     camera = canvas.camera = _in_lane(camera, way, dice)
     _scenery(canvas, way, dice.stream(3))
     things = _things(canvas, way, dice.stream(4))
     if split == "synthroad":
         things += _anomalies(canvas, way, dice.stream(5))
-    for _, paint in sorted(things, key=lambda thing: -thing[0]):
-        paint()
+    _paint(things)
     if split == "synthroad_outliers":
         _outliers(canvas, dice.stream(6))
-    street.own_car(canvas)
+    backdrop.own_car(canvas)
     image = _photographed(canvas, dice.stream(7))
     label = np.where(canvas.classes == VOID, np.uint8(IGNORE), np.uint8(NORMAL))
     label[canvas.odd] = ANOMALY
@@ -93,7 +98,7 @@ def _camera(dice: Dice) -> Camera:
     )
 
 
-def _in_lane(camera: Camera, way: street.Street, dice: Dice) -> Camera:
+def _in_lane(camera: Camera, way: Street, dice: Dice) -> Camera:
     """The camera, driving on a right-hand lane."""
     lane = dice.choice([lane for lane in way.lanes if lane > 0] or way.lanes)
     x_m = lane + dice.between(-0.35, 0.35)
@@ -112,7 +117,9 @@ def _light(dice: Dice) -> Light:
             "dim": (142, 148, 156),
         }[kind],
         haze_m=dice.between(120, 420),
-        gain={"clear": 1.0, "overcast": 0.9, "evening": 0.92, "dim": 0.66}[kind] * dice.between(0.86, 1.1),
+        gain={
+            "clear": 1.0, "overcast": 0.9, "evening": 0.92, "dim": 0.66,
+        }[kind] * dice.between(0.86, 1.1),
         tint={
             "clear": (1.0, 1.0, 0.98), "overcast": (0.97, 1.0, 1.03), "evening": (1.08, 1.0, 0.88),
             "dim": (0.94, 0.98, 1.08),
@@ -120,22 +127,23 @@ def _light(dice: Dice) -> Light:
     )  # fmt: skip
 
 
-def _scenery(canvas: Canvas, way: street.Street, dice: Dice) -> None:
+def _scenery(canvas: Canvas, way: Street, dice: Dice) -> None:
     """Sky, distance, ground, buildings, barriers, and the trees between them."""
-    street.sky(canvas)
-    street.distance(canvas, way.style)
-    street.ground(canvas, way)
-    houses = street.blocks(dice, way)
-    street.shadows(canvas, way, houses)
-    behind: list[_Thing] = [(house.near_m, lambda h=house: street.building(canvas, h)) for house in houses]  # type: ignore[misc]
+    backdrop.sky(canvas)
+    backdrop.distance(canvas, way.style)
+    ground(canvas, way)
+    houses = buildings.blocks(dice, way)
+    shadows(canvas, way, houses)
+    behind: list[_Thing] = [
+        (house.near_m, partial(buildings.building, canvas, house)) for house in houses
+    ]
     if way.style != "urban":
         for _ in range(dice.integer(6, 16)):
             side, z = dice.side(), dice.between(9, 110)
             x = side * (way.edge(side) + dice.between(2.5, 22))
-            kind = actors.tree if dice.chance(0.7) else actors.bush
-            behind.append((z, lambda k=kind, x=x, z=z: k(canvas, x, z)))  # type: ignore[misc]
-    for _, paint in sorted(behind, key=lambda thing: -thing[0]):
-        paint()
+            plant = tree if dice.chance(0.7) else bush
+            behind.append((z, partial(plant, canvas, x, z)))
+    _paint(behind)
     kinds = {
         "urban": ("wall", "fence", "wall"),
         "suburban": ("fence", "hedge", "wall", "fence"),
@@ -144,111 +152,115 @@ def _scenery(canvas: Canvas, way: street.Street, dice: Dice) -> None:
     for side in (-1, 1):
         if dice.chance(0.25 if way.style == "urban" else 0.65):
             near = dice.between(2.5, 18)
-            at = way.edge(side) + dice.between(0.05, 0.25)
-            street.barrier(canvas, side, at, near, near + dice.between(16, 70), dice.choice(kinds))
+            far = near + dice.between(16, 70)
+            beside = way.edge(side) + dice.between(0.05, 0.25)
+            buildings.barrier(canvas, side, beside, near, far, dice.choice(kinds))
 
 
-def _things(canvas: Canvas, way: street.Street, dice: Dice) -> list[_Thing]:
+def _paint(things: Sequence[_Thing]) -> None:
+    """Draws things, the farthest first."""
+    for _, paint in sorted(things, key=lambda thing: -thing[0]):
+        paint()
+
+
+def _things(canvas: Canvas, way: Street, dice: Dice) -> list[_Thing]:
     """Everything that stands or moves in front of the scenery, with its depth."""
-    things: list[_Thing] = []
-
-    def add(z: float, paint: Callable[[], None]) -> None:
-        if abs(canvas.camera.column(0, z)) < 4000:
-            things.append((z, paint))
-
-    def add_car(x: float, z: float, ahead: bool) -> None:
-        add(z, lambda: actors.car(canvas, x, z, ahead=ahead))
-
-    own = canvas.camera.x_m
-    for lane in way.lanes:
-        ahead, z = lane > 0, dice.between(6, 40)
-        if abs(lane - own) < 1.5:
-            z += 4
-        while z < 110:
-            x = lane + dice.between(-0.3, 0.3)
-            roll = dice.unit()
-            if roll < 0.52:
-                add_car(x, z, ahead)
-            elif roll < 0.72:
-                kind = "truck" if roll < 0.62 else ("bus" if roll < 0.68 else "train")
-                at = max(z, 12.0)
-                add(at, lambda x=x, z=at, k=kind, a=ahead: actors.van_like(canvas, x, z, k, ahead=a))  # type: ignore[misc]
-                z += 14
-            elif roll < 0.88:
-                add(z, lambda x=x, z=z, m=roll < 0.79: actors.cyclist(canvas, x, z, motor=m))  # type: ignore[misc]
-            z += dice.between(9, 46)
+    things = _traffic(canvas, way, dice)
     for side in (-1, 1):
         edge = way.half_m
         for strip in way.strips(side):
-            middle = side * (edge + min(strip.width_m, 6) / 2)
-            if strip.kind == "bays" or (strip.kind == "kerb" and dice.chance(0.25)):
-                at = middle if strip.kind == "bays" else side * (way.half_m - 1.05)
-                z = dice.between(5, 12)
-                while z < 70:
-                    if dice.chance(0.62) and abs(at - own) > 2.2:
-                        add_car(at, z, side > 0)
-                    z += dice.between(5.6, 7.5)
-            if strip.kind == "path":
-                _walkers(canvas, dice, side, edge, strip.width_m, add)
-            if strip.kind in ("verge", "lot", "cobbles", "meadow"):
+            if strip.kind == "bays":
+                things += _parked(canvas, dice, side, edge + strip.width_m / 2)
+            elif strip.kind == "kerb" and dice.chance(0.25):
+                things += _parked(canvas, dice, side, way.half_m - 1.05)
+            elif strip.kind == "path":
+                things += _pavement(canvas, dice, side, edge, strip.width_m)
+            elif strip.kind in ("verge", "lot", "cobbles", "meadow"):
                 for _ in range(dice.integer(0, 4)):
-                    z, off = dice.between(6, 60), dice.between(0.5, min(strip.width_m, 5.0))
-                    x = side * (edge + off)
-                    if strip.kind != "verge" or off < 0.5 or dice.chance(0.6):
-                        kind = actors.tree if dice.chance(0.5) else actors.bush
-                        add(z, lambda k=kind, x=x, z=z: k(canvas, x, z))  # type: ignore[misc]
+                    x = side * (edge + dice.between(0.5, min(strip.width_m, 5.0)))
+                    z, plant = dice.between(6, 60), tree if dice.chance(0.5) else bush
+                    things.append((z, partial(plant, canvas, x, z)))
             edge += strip.width_m
-    if dice.chance(0.35):
+    if dice.chance(0.35):  # somebody crosses the road
         x, z = dice.between(-way.half_m, way.half_m), dice.between(9, 30)
-        add(z, lambda: actors.person(canvas, x, z))
+        things.append((z, partial(person, canvas, x, z)))
     return things
 
 
-def _walkers(
-    canvas: Canvas,
-    dice: Dice,
-    side: int,
-    edge: float,
-    width: float,
-    add: Callable[[float, Callable[[], None]], None],
-) -> None:
-    """People, parked bicycles, poles and furniture on a pavement."""
+def _traffic(canvas: Canvas, way: Street, dice: Dice) -> list[_Thing]:
+    """The vehicles on the lanes; those on our side of the road drive ahead of us."""
+    things: list[_Thing] = []
+    for lane in way.lanes:
+        ahead, z = lane > 0, dice.between(6, 40)
+        if abs(lane - canvas.camera.x_m) < 1.5:
+            z += 4
+        while z < 110:
+            x, roll = lane + dice.between(-0.3, 0.3), dice.unit()
+            if roll < 0.52:
+                things.append((z, partial(car, canvas, x, z, ahead=ahead)))
+            elif roll < 0.72:
+                kind = "truck" if roll < 0.62 else "bus" if roll < 0.68 else "train"
+                z = max(z, 12.0)
+                things.append((z, partial(van_like, canvas, x, z, kind, ahead=ahead)))
+                z += 14
+            elif roll < 0.88:
+                things.append((z, partial(cyclist, canvas, x, z, motor=roll < 0.79)))
+            z += dice.between(9, 46)
+    return things
+
+
+def _parked(canvas: Canvas, dice: Dice, side: int, off: float) -> list[_Thing]:
+    """A row of parked cars."""
+    things: list[_Thing] = []
+    x, z = side * off, dice.between(5, 12)
+    while z < 70:
+        if dice.chance(0.62) and abs(x - canvas.camera.x_m) > 2.2:
+            things.append((z, partial(car, canvas, x, z, ahead=side > 0)))
+        z += dice.between(5.6, 7.5)
+    return things
+
+
+def _pavement(canvas: Canvas, dice: Dice, side: int, edge: float, width: float) -> list[_Thing]:
+    """People, parked bicycles, poles and furniture."""
+    things: list[_Thing] = []
     for _ in range(dice.integer(0, 5)):
         x, z = side * (edge + dice.between(0.4, width - 0.3)), dice.between(6, 45)
-        add(z, lambda x=x, z=z: actors.person(canvas, x, z))  # type: ignore[misc]
+        things.append((z, partial(person, canvas, x, z)))
     for _ in range(dice.integer(0, 2)):
-        x, z, motor = side * (edge + dice.between(0.3, 0.8)), dice.between(6, 28), dice.chance(0.35)
-        add(z, lambda x=x, z=z, m=motor: actors.cyclist(canvas, x, z, motor=m, ridden=False))  # type: ignore[misc]
+        x, z = side * (edge + dice.between(0.3, 0.8)), dice.between(6, 28)
+        motor = dice.chance(0.35)
+        things.append((z, partial(cyclist, canvas, x, z, motor=motor, ridden=False)))
     z = dice.between(7, 18)
     while z < 80:
         kind = dice.choice(("lamp", "lamp", "sign", "sign", "light"))
         x = side * (edge + dice.between(0.25, 0.5))
-        add(z, lambda x=x, z=z, k=kind: actors.pole(canvas, x, z, k))  # type: ignore[misc]
+        things.append((z, partial(pole, canvas, x, z, kind)))
         z += dice.between(7, 22)
     for _ in range(dice.integer(0, 2)):
         kind = dice.choice(("bin", "bin", "bin", "column", "cabinet", "cabinet", "sheet"))
         x, z = side * (edge + width - dice.between(0.3, 0.7)), dice.between(8, 32)
         z += 8 if kind == "sheet" else 0
-        add(z, lambda x=x, z=z, k=kind: actors.furniture(canvas, x, z, k))  # type: ignore[misc]
+        things.append((z, partial(furniture, canvas, x, z, kind)))
+    return things
 
 
-def _anomalies(canvas: Canvas, way: street.Street, dice: Dice) -> list[_Thing]:
-    """The anomalies of a test frame: none, one large, or some small ones."""
+def _anomalies(canvas: Canvas, way: Street, dice: Dice) -> list[_Thing]:
+    """The anomalies of a test frame: none, some large, some small, or both."""
     things: list[_Thing] = []
 
     def add(heights: Mapping[str, tuple[float, float]], x: float, z: float) -> None:
         name = dice.choice(sorted(heights))
         high = dice.between(*heights[name])
-        things.append((z, lambda: anomalies.anomaly(canvas, name, x, z, high)))
+        things.append((z, partial(anomaly, canvas, name, x, z, high)))
 
     kind = dice.unit()
     if 0.14 < kind < 0.64:
         for _ in range(dice.choice((1, 1, 2))):
             x = dice.between(-1.05, 1.15) * (way.half_m + 0.8)
-            add(anomalies.LARGE, x, dice.between(6.5, 18))
+            add(LARGE, x, dice.between(6.5, 18))
     if kind > 0.44:
         for _ in range(dice.integer(1, 4)):
-            add(anomalies.SMALL, dice.between(-1.1, 1.1) * way.half_m, dice.between(7, 45))
+            add(SMALL, dice.between(-1.1, 1.1) * way.half_m, dice.between(7, 45))
     return things
 
 
@@ -256,10 +268,10 @@ def _outliers(canvas: Canvas, dice: Dice) -> None:
     """Proxy outliers pasted anywhere, one to five of them."""
     canvas.dice = dice
     for _ in range(dice.integer(1, 5)):
-        name = dice.choice(sorted(anomalies.PROXIES))
+        name = dice.choice(sorted(PROXIES))
         size = dice.between(8, 40) if dice.chance(0.4) else dice.between(30, 180)
         u, v = dice.between(40, WIDTH - 40), dice.between(90, HEIGHT - 50)
-        anomalies.outlier(canvas, name, u, v, size)
+        outlier(canvas, name, u, v, size)
 
 
 def _photographed(canvas: Canvas, dice: Dice) -> Image:
@@ -277,7 +289,8 @@ def _photographed(canvas: Canvas, dice: Dice) -> Image:
     strength = dice.choice((2, 3, 3, 4)) if light.kind != "dim" else 5
     shaken = (noise[0].astype(np.int16) + noise[1]) * np.int16(strength)
     fixed += shaken >> 4
-    return np.clip((fixed + np.int16(8)) >> 4, 0, 255).astype(np.uint8)
+    bright: Image = np.clip((fixed + np.int16(8)) >> 4, 0, 255).astype(np.uint8)
+    return bright
 
 
 def _softened(fixed: NDArray[np.int16]) -> NDArray[np.int16]:

@@ -29,6 +29,7 @@ from harness.metrics.score_map import checked
 from harness.types import ANOMALY, IGNORE, NORMAL, Label, Score
 
 Counts = NDArray[np.int64]
+_Waiting = tuple[tuple[Score, Score], ...]  # of each frame, its normal and its anomalous scores
 
 
 class Pivots:
@@ -98,7 +99,7 @@ class PixelCounts:
     as for one frame; that is a matter of speed (and of at most 2^25 waiting pixels), not of value.
     """
 
-    __slots__ = ("_joined", "_waiting", "anomaly", "normal", "pivots")
+    __slots__ = ("_state", "anomaly", "normal", "pivots")
 
     pivots: Pivots
     normal: int
@@ -110,8 +111,7 @@ class PixelCounts:
         """No pixel yet."""
         self.pivots = pivots
         self.normal = self.anomaly = 0
-        self._joined: _Joined | None = None
-        self._waiting: tuple[tuple[Score, Score], ...] = ()
+        self._state: tuple[_Joined | None, _Waiting] = (None, ())  # one, as threads may look
 
     @classmethod
     def of(cls, score: Score, label: Label, pivots: Pivots | None = None) -> Self:
@@ -139,7 +139,7 @@ class PixelCounts:
                 f"the label holds {found}, but only 0 (normal), 1 (anomaly) and 255 (ignored) have "
                 "a meaning. Translate it before counting."
             )
-        counts._waiting = ((score[is_normal], score[is_anomaly]),)
+        counts._state = (None, ((score[is_normal], score[is_anomaly]),))
         counts._join_if_many()
         return counts
 
@@ -152,12 +152,12 @@ class PixelCounts:
         both = type(self)(self.pivots)
         both.normal = self.normal + other.normal
         both.anomaly = self.anomaly + other.anomaly
-        both._joined = self._joined or other._joined
-        if self._joined is not None and other._joined is not None:
+        (mine, my_waiting), (theirs, their_waiting) = self._state, other._state
+        joined = mine or theirs
+        if mine is not None and theirs is not None:
             kind = _dtype(both.normal + both.anomaly)
-            pairs = zip(self._joined, other._joined, strict=True)
-            both._joined = _Joined(*(np.add(mine, theirs, dtype=kind) for mine, theirs in pairs))
-        both._waiting = self._waiting + other._waiting
+            joined = _Joined(*(np.add(*two, dtype=kind) for two in zip(mine, theirs, strict=True)))
+        both._state = (joined, my_waiting + their_waiting)
         both._join_if_many()
         return both
 
@@ -199,21 +199,22 @@ class PixelCounts:
         return self.pivots, self.normal, self.anomaly, self._all()  # never the waiting pixels
 
     def __setstate__(self, state: tuple[Pivots, int, int, "_Joined"]) -> None:
-        self.pivots, self.normal, self.anomaly, self._joined = state
-        self._waiting = ()
+        self.pivots, self.normal, self.anomaly, joined = state
+        self._state = (joined, ())
 
     def _all(self) -> "_Joined":
-        if self._waiting or self._joined is None:
-            kind = _dtype(self.normal + self.anomaly)
-            new = _join(self.pivots.values, self._waiting, kind)
-            if self._joined is not None:
-                for mine, earlier in zip(new, self._joined, strict=True):
+        joined, waiting = self._state
+        if waiting or joined is None:
+            new = _join(self.pivots.values, waiting, _dtype(self.normal + self.anomaly))
+            if joined is not None:
+                for mine, earlier in zip(new, joined, strict=True):
                     np.add(mine, earlier, out=mine)
-            self._joined, self._waiting = new, ()
-        return self._joined
+            self._state = (new, ())
+            return new
+        return joined
 
     def _join_if_many(self) -> None:
-        waiting = sum(normal.size for normal, _ in self._waiting)
+        waiting = sum(normal.size for normal, _ in self._state[1])
         if waiting >= min(_MOST_WAITING, 16 * len(self.pivots)):
             self._all()
 
@@ -454,7 +455,7 @@ def _dtype(pixels: int) -> type[np.uint32] | type[np.int64]:
     return np.uint32 if pixels < 2**32 else np.int64
 
 
-def _join(pivots: Score, frames: tuple[tuple[Score, Score], ...], kind: Any) -> _Joined:
+def _join(pivots: Score, frames: _Waiting, kind: Any) -> _Joined:
     nothing = np.empty(0, np.float32)
     normal = np.concatenate((nothing, *(normal for normal, _ in frames)))
     anomaly = np.concatenate((nothing, *(anomaly for _, anomaly in frames)))

@@ -73,7 +73,7 @@ class _Downsampler(nn.Module):
 
 
 class _Residual(nn.Module):
-    """Non-bottleneck-1D: 3x1, 1x3, then the same dilated, around a shortcut (section III-A)."""
+    """Non-bottleneck-1D: 3x1, 1x3, then the same dilated, around a shortcut."""
 
     def __init__(self, channels: int, *, dropout: float = 0.0, dilation: int = 1) -> None:
         super().__init__()

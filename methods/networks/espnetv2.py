@@ -102,7 +102,7 @@ class _Encoder(nn.Module):
 
 
 class _EESP(nn.Module):
-    """Reduce, transform by dilated depth-wise branches that add up in turn, expand (section 3)."""
+    """Reduce, transform by dilated depth-wise branches that add up in turn, expand."""
 
     def __init__(
         self,
