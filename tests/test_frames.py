@@ -58,7 +58,7 @@ def counted(count: int, broken: tuple[int, ...] = ()) -> tuple[Frames, list[int]
 
 
 def threads() -> int:
-    return sum(thread.name.startswith("frames") for thread in threading.enumerate())
+    return sum(thread.name.startswith("ahead") for thread in threading.enumerate())
 
 
 def test_frames_come_in_order():
