@@ -101,8 +101,9 @@ def _runs(out: Path) -> str:
 def _device() -> str:
     if importlib.util.find_spec("torch") is None:
         return "unknown (torch is not installed)"
-    network = importlib.import_module("methods._network")
-    return str(network.device_description())
+    device = importlib.import_module("methods._device")
+    facts = device.description(device.device_named("auto"))
+    return ", ".join(f"{key} {value}" for key, value in facts.items()).removeprefix("device ")
 
 
 def _first_line(path: Path) -> str:

@@ -91,6 +91,7 @@ def plan(name: str, method: Method, frames: Frames) -> Planned:
         # Weights count by their content; where the file lies does not matter.
         "options": {key: value for key, value in options.items() if key != "weights"},
         "weights": weights,
+        "device": method.environment().get("device", ""),  # another kind may give other digits
         "sources": provenance.source_sha256(source_files(method)),
         "dataset": frames.dataset.name,
         "fingerprint": frames.fingerprint(),

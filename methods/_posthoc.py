@@ -15,6 +15,7 @@ from torch import Tensor
 from harness.errors import MethodError
 from harness.method import Method
 from harness.types import Image, Prediction
+from methods._device import description, device_named
 from methods._network import (
     CLASSES,
     Network,
@@ -70,10 +71,11 @@ class PostHoc(Method):
         cls, methods: Sequence[Method], images: Iterable[Image]
     ) -> Iterator[tuple[Prediction, ...]]:
         """Per image, one prediction of each method, from one pass and one upsampling."""
-        first = methods[0]
-        if not isinstance(first, PostHoc):
-            raise TypeError(f"{first}: a post-hoc method was expected")
-        return (first._predicted(methods, *pair) for pair in first._prepared(images))
+        together = [method for method in methods if isinstance(method, PostHoc)]
+        if len(together) < len(methods) or len({method.forward_key() for method in together}) != 1:
+            raise ValueError("post-hoc methods with one forward key were expected")
+        first = together[0]
+        return (first._predicted(together, *pair) for pair in first._prepared(images))
 
     def modules(self) -> tuple[str, ...]:
         """The module of the network."""
@@ -83,19 +85,13 @@ class PostHoc(Method):
         """The network's file of weights, fetched if need be."""
         return {"network": network_weights_path(self.network, self.weights)}
 
+    def environment(self) -> Mapping[str, str]:
+        """The device, its name and versions, and the number of threads."""
+        return description(self._device)
+
     @cached_property
     def _device(self) -> torch.device:
-        if self.device == "auto":
-            return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        try:
-            device = torch.device(self.device)
-            torch.empty(0, device=device)
-        except (RuntimeError, AssertionError) as error:  # torch without CUDA asserts
-            raise MethodError(
-                f"device '{self.device}' is not there: {str(error).splitlines()[0].rstrip('.')}; "
-                "use auto, cpu, cuda or cuda:N."
-            ) from error
-        return device
+        return device_named(self.device)
 
     @cached_property
     def _loaded(self) -> Network:
@@ -122,14 +118,12 @@ class PostHoc(Method):
     # Modes of torch belong to the thread: they must not be entered around a generator's yield.
     @torch.inference_mode()
     def _predicted(
-        self, methods: Sequence[Method], image: Image, batch: Tensor
+        self, methods: Sequence["PostHoc"], image: Image, batch: Tensor
     ) -> tuple[Prediction, ...]:
-        low = self._output(batch)
-        full = _resized(low, image.shape[:2])
+        size, low = image.shape[:2], self._output(batch)
+        full = _resized(low, size)
         read = full if self.upsample == "logits" else low
-        scores = [method.score(read) for method in methods]
-        if read is low:
-            scores = [_upsampled(score[None], image.shape[:2])[0] for score in scores]
+        scores = [_upsampled(method.score(read)[None], size)[0] for method in methods]
         classes = full.best[1].to(torch.uint8).cpu().numpy()
         confidence = full.confidence.cpu().numpy()
         return tuple(
@@ -143,7 +137,9 @@ class PostHoc(Method):
                 dtype = getattr(torch, self.precision)
                 modes.enter_context(torch.autocast(self._device.type, dtype))
             elif self._device.type == "cuda":  # float32 means float32, the same digits each time
-                flags = torch.backends.cudnn.flags(deterministic=True, allow_tf32=False)
+                flags = torch.backends.cudnn.flags(
+                    enabled=True, deterministic=True, allow_tf32=False
+                )
                 modes.enter_context(flags)
             found = self._loaded(batch.to(self._device, non_blocking=True))
         logits, features = found["logits"][0].float(), found.get("features")
@@ -156,10 +152,12 @@ class PostHoc(Method):
 
 def _resized(output: NetworkOutput, size: tuple[int, int]) -> NetworkOutput:
     if output.logits.shape[1:] == size:
-        return output
+        return output  # with what it has computed already
     extra = None if output.extra is None else _upsampled(output.extra, size)
     return NetworkOutput(_upsampled(output.logits, size), extra, output.features)
 
 
 def _upsampled(maps: Tensor, size: tuple[int, int]) -> Tensor:
+    if maps.shape[1:] == size:
+        return maps
     return F.interpolate(maps[None], size=size, mode="bilinear", align_corners=False)[0]

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from harness.errors import DataError, MethodError
 from harness.types import Classes, Frame, Image
+from methods._device import device_named
 from methods._network import CLASSES, Network, load_strictly, network_class
 
 CHECKPOINT_EVERY = 50  # steps
@@ -86,7 +87,7 @@ def train(
         DataError: frames have no classes, or are smaller than a crop.
         MethodError: the network or the device is not there, or the loss is no number any more.
     """
-    where = _device(device)
+    where = device_named(device)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(chosen.seed)
         model = network_class(network)().to(where)
@@ -298,18 +299,6 @@ def _classes(frame: Frame) -> Classes:
 
 def _mixed(seed: int, step: int) -> int:
     return (seed * 1_000_003 + step) & 0x7FFF_FFFF_FFFF_FFFF
-
-
-def _device(name: str) -> torch.device:
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0].rstrip(".")
-        raise MethodError(f"device '{name}' is not there: {reason}; take cpu.") from error
-    return device
 
 
 def facts(chosen: Options) -> dict[str, Any]:

@@ -26,4 +26,5 @@ class VoidClass(PostHoc):
             )
 
     def score(self, output: NetworkOutput) -> Tensor:
+        assert output.extra is not None  # the network has void, see above
         return torch.cat([output.logits, output.extra]).softmax(dim=0)[len(output.logits)]

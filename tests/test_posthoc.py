@@ -263,6 +263,12 @@ def test_methods_together_run_the_network_once_per_image(stand_in: dict[str, str
     assert all("_loaded" not in vars(method) for method in methods[1:])
 
 
+def test_methods_with_different_passes_are_not_run_together(stand_in: dict[str, str]) -> None:
+    methods = [loaded("msp", stand_in), loaded("msp", stand_in, upsample="score")]
+    with pytest.raises(ValueError, match="one forward key"):
+        PostHoc.predictions_together(methods, images())
+
+
 def test_a_network_is_loaded_once_and_not_before_it_is_used(
     stand_in: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -354,7 +360,7 @@ def test_the_sources_of_a_method_include_the_network_and_the_shared_parts(
     stand_in: dict[str, str],
 ) -> None:
     names = {path.name for path in source_files(loaded("msp", stand_in))}
-    assert names == {"msp.py", "_posthoc.py", "_network.py", Path(FILE).name}
+    assert names == {"msp.py", "_posthoc.py", "_network.py", "_device.py", Path(FILE).name}
 
 
 def test_the_weights_and_the_data_behind_them_are_named(stand_in: dict[str, str]) -> None:

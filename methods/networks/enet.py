@@ -155,7 +155,7 @@ class _Upsampling(nn.Module):
         self.ext_regul = nn.Dropout2d(dropout)
 
     def forward(self, x: Tensor, places: Tensor, size: torch.Size) -> Tensor:
-        main = F.max_unpool2d(self.main_conv1(x), places, 2, output_size=size[-2:])
+        main = F.max_unpool2d(self.main_conv1(x), places, [2, 2], output_size=size[-2:])
         y = self.ext_tconv1(self.ext_conv1(x), output_size=size[-2:])
         y = self.ext_conv2(F.relu(self.ext_tconv1_bnorm(y)))
         return F.relu(main + self.ext_regul(y))
