@@ -90,14 +90,15 @@ def train(
     where = device_named(device)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(chosen.seed)
-        model = network_class(network)().to(where)
+        model = network_class(network)().to(where, memory_format=torch.channels_last)
         optimizer = torch.optim.AdamW(
             model.parameters(), lr=chosen.learning_rate, weight_decay=chosen.weight_decay
         )
         checkpoint = folder / "checkpoint.pt"
         losses = _resumed(checkpoint, model, optimizer)
         if len(losses) < chosen.steps:
-            _run(model, optimizer, losses, frames, checkpoint, chosen, network, progress)
+            known = _Remembered(frames)
+            _run(model, optimizer, losses, known, checkpoint, chosen, network, progress)
     weights = folder / "weights.safetensors"
     state = {name: _stored(value) for name, value in model.state_dict().items()}
     _beside(weights, safetensors.torch.save(state))
@@ -154,7 +155,8 @@ def _run(
         for group in optimizer.param_groups:
             group["lr"] = chosen.learning_rate * _schedule(step, chosen)
         model.train()
-        logits = model(images.to(device))["logits"]
+        images = images.to(device, memory_format=torch.channels_last)
+        logits = model(images)["logits"]
         size = (targets.shape[1], targets.shape[2])
         logits = F.interpolate(logits, size=size, mode="bilinear", align_corners=False)
         loss = F.cross_entropy(logits, targets.to(device), weight=weights, ignore_index=UNLEARNT)
@@ -174,6 +176,28 @@ def _run(
             }  # fmt: skip
             _beside(checkpoint, _bytes(state))
         progress(f"training {network}", step + 1, chosen.steps)
+
+
+class _Remembered(Sequence[Frame]):
+    """Frames whose image and classes are kept in memory, as many as fit into 1 GiB."""
+
+    ROOM_BYTES = 1 << 30
+
+    def __init__(self, frames: Sequence[Frame]) -> None:
+        self._frames, self._kept, self._room = frames, dict[int, Frame](), self.ROOM_BYTES
+
+    def __len__(self) -> int:
+        return len(self._frames)
+
+    def __getitem__(self, index: Any) -> Any:
+        if index not in self._kept:
+            frame = self._frames[index]
+            frame = Frame(frame.id, frame.image, classes=_classes(frame))
+            size = frame.image.nbytes + _classes(frame).nbytes
+            if size > self._room:
+                return frame
+            self._kept[index], self._room = frame, self._room - size
+        return self._kept[index]
 
 
 def _resumed(checkpoint: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> list[float]:

@@ -54,7 +54,7 @@ class Dice:
     def tone(self, colour: Colour, spread: float) -> Colour:
         """`colour`, brighter or darker by up to `spread` and a little off its hue."""
         gain = self.between(1 - spread, 1 + spread)
-        red, green, blue = (c * gain + self.between(-8, 8) for c in colour)
+        red, green, blue = (c * gain + self.between(-6, 6) for c in colour)
         return red, green, blue
 
     def bytes(self, *shape: int) -> NDArray[np.uint8]:

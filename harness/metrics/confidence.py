@@ -148,7 +148,7 @@ class Grid:
         return len(self.thresholds) + 1
 
 
-def grid_of(counts: PixelCounts, points: int = 1000) -> Grid:
+def grid_of(counts: PixelCounts, points: int = 2000) -> Grid:
     """Bins narrow enough that metrics counted on them are close to the exact ones.
 
     Thresholds are pivots at equal steps of recall and of false positives, half of the points each
@@ -513,7 +513,8 @@ def _false_positives_at_95(
     row = np.arange(len(tp))
     needed = np.ceil(19 * tp[:, -1] / 20) - (tp[row, bin_] - anomaly[row, bin_])
     part = np.where(tied[bin_], 1, needed / anomaly[row, bin_])
-    return fp[row, bin_] - (1 - part) * normal[row, bin_]
+    false_positives: Floats = fp[row, bin_] - (1 - part) * normal[row, bin_]
+    return false_positives
 
 
 def _component_record(frame: ComponentCounts) -> list[float]:

@@ -212,8 +212,9 @@ class FrameRow(NamedTuple):
 class FrameValues:
     """The metrics of each frame alone: `of` one frame, `+` two.
 
-    A frame without an anomalous or without a normal pixel has no such metric. Like its authors'
-    code (Hendrycks et al., pytorch-ood 0.4) the mean leaves it out; `undefined` counts it.
+    A frame without an anomalous or without a normal pixel has no such metric. The mean leaves it
+    out, as in Hendrycks et al. and TorchUncertainty 0.13 (FlowEneDet's code has no answer there);
+    `undefined` counts it.
     """
 
     rows: tuple[FrameRow, ...] = ()
