@@ -32,9 +32,9 @@ Progress = Callable[[str, int, int], None]
 class Options:
     """How a network is trained; the defaults are those of the committed weights of `tiny`."""
 
-    steps: int = 1500
+    steps: int = 3000
     seed: int = 0
-    crop: tuple[int, int] = (384, 512)  # height and width of a training crop, in pixels
+    crop: tuple[int, int] = (256, 384)  # height and width of a training crop, in pixels
     frames_per_step: int = 2
     crops_per_frame: int = 2
     learning_rate: float = 4e-3  # at the top of the warm-up; then a half cosine down to 0

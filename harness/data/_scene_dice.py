@@ -29,7 +29,7 @@ class Dice:
 
     def unit(self) -> float:
         """A number in [0, 1)."""
-        return (int(self._bits.random_raw()) >> 11) * 2.0**-53
+        return (int(self._bits.random_raw()) >> 11) / (1 << 53)
 
     def between(self, low: float, high: float) -> float:
         """A number in [low, high)."""

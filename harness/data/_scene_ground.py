@@ -228,8 +228,8 @@ def _repairs(canvas: Canvas, way: Street, colour: Pixels, across: Pixels, depth:
         rows = _rows(depth, z - 0.36, z + 0.36)
         dx, dz = (across[rows] - np.float32(x)) / 0.36, (depth[rows, None] - np.float32(z)) / 0.36
         far = dx * dx + dz * dz
-        colour[rows][far < 1] *= np.float32(0.62)
-        colour[rows][(far < 1) & (far > 0.72)] *= np.float32(1.35)
+        colour[rows][far < 1] *= np.float32(0.8)
+        colour[rows][(far < 1) & (far > 0.7)] *= np.float32(0.72)
 
 
 def _markings(canvas: Canvas, way: Street, colour: Pixels, across: Pixels, depth: Pixels) -> None:

@@ -36,7 +36,7 @@ SPLITS = {
 """Number of frames of each split; `synthroad` is the test split."""
 
 FINGERPRINTS = {
-    "synthroad_train": "",
+    "synthroad_train": "777d19020dd47079d6f4fb264eaca5d0a848a2ca20bdb3002abb01a31289b898",
     "synthroad_val": "",
     "synthroad": "",
     "synthroad_outliers": "",
@@ -248,19 +248,20 @@ def _anomalies(canvas: Canvas, way: Street, dice: Dice) -> list[_Thing]:
     """The anomalies of a test frame: none, some large, some small, or both."""
     things: list[_Thing] = []
 
-    def add(heights: Mapping[str, tuple[float, float]], x: float, z: float) -> None:
+    def add(heights: Mapping[str, tuple[float, float]], z: float, spread: float) -> None:
         name = dice.choice(sorted(heights))
         high = dice.between(*heights[name])
+        x = canvas.camera.x_m + dice.between(-spread, spread) * z  # in the view
+        x = min(max(x, -way.half_m - 2.5), way.half_m + 2.5)
         things.append((z, partial(anomaly, canvas, name, x, z, high)))
 
     kind = dice.unit()
-    if 0.14 < kind < 0.64:
-        for _ in range(dice.choice((1, 1, 2))):
-            x = dice.between(-1.05, 1.15) * (way.half_m + 0.8)
-            add(LARGE, x, dice.between(6.5, 18))
-    if kind > 0.44:
+    if 0.12 < kind < 0.72:
+        for _ in range(dice.choice((1, 1, 2, 2, 3))):
+            add(LARGE, dice.between(5.5, 15), 0.42)
+    if kind > 0.5:
         for _ in range(dice.integer(1, 4)):
-            add(SMALL, dice.between(-1.1, 1.1) * way.half_m, dice.between(7, 45))
+            add(SMALL, dice.between(7, 45), 0.25)
     return things
 
 

@@ -439,13 +439,20 @@ class _Drawn:
         return float(low), float(high)
 
     def p_of_zero(self, j: int, error: float) -> float:
-        """The two-sided level at which the interval, moved by the grid error, ends at 0."""
+        """The two-sided level at which the interval, moved by the grid error, ends at 0.
+
+        Where no resample lies beyond 0 their share says no more; the distance does, in their
+        standard deviations.
+        """
         values = self.resampled[:, j] - error
         values = values[~np.isnan(values)]
         fewer = min(np.count_nonzero(values <= 0), np.count_nonzero(values >= 0))
-        share = min((fewer + 1) / (values.size + 1), 0.5)
+        apart = -float(ndtri(min((fewer + 1) / (values.size + 1), 0.5)))
+        own = float(np.std(values))
+        if not fewer and own > 1e-12:
+            apart = max(apart, abs(float(np.mean(values))) / own)
         wider, freedom = self._spread(j)
-        return float(2 * stdtr(freedom, ndtri(share) / wider))
+        return float(2 * stdtr(freedom, -apart / wider))
 
     def _spread(self, j: int) -> tuple[float, float]:
         """How much wider than the resamples' own spread, and Student's degrees of freedom."""
