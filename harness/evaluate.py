@@ -1,23 +1,44 @@
-"""Frames and their score maps -> counts -> metrics: the only evaluation loop."""
+"""Frames and their score maps -> counts -> metrics: the only evaluation loop.
 
-from collections.abc import Callable, Iterator
+Three passes over the maps, a frame at a time: the scores at which counts are needed; the counts;
+and what asks for a threshold or a grid that only the counts of all frames can give.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from harness.data import Frames
 from harness.errors import MetricError
-from harness.metrics import METRICS
-from harness.metrics.pixel import Pivots, PixelCounts, average_precision, total
+from harness.metrics import METRICS, confidence
+from harness.metrics.classes import (
+    ClassCounts,
+    OpenCounts,
+    flowenedet_threshold,
+    mean_threshold,
+    misclassification_label,
+)
+from harness.metrics.component import ComponentCounts, MinimumSizes, finds
+from harness.metrics.confidence import FrameGrid, GridCounts
+from harness.metrics.flavours import FLAVOURS, FrameValues, UnitBins
+from harness.metrics.pixel import Pivots, PixelCounts, average_precision, best_f1, total
 from harness.metrics.score_map import checked
+from harness.metrics.smiyc_kit import KitCounts, KitPixel, kit_components, kit_pixel
 from harness.parallel import ahead
-from harness.types import Label, Score
+from harness.types import NORMAL, Classes, Interval, Label, Score
 
 THREADS = 2  # decompressing and sorting release the GIL; more threads cost memory, a map each
+SEED = 0  # of the bootstrap
+FOUND_TAU = 50  # per cent of overlap that the per-frame table calls found
 
 ScoreOf = Callable[[str], NDArray[np.floating]]
-"""From a frame's id to its (H, W) score map; called twice for each frame."""
+"""From a frame's id to its (H, W) score map; called three times for each frame."""
+
+ClassesOf = Callable[[str], Classes]
+"""From a frame's id to its (H, W) uint8 predicted train ids; called three times for each frame."""
 
 
 @dataclass(frozen=True)
@@ -28,69 +49,277 @@ class FrameRow:
     pixels: int  # with a label other than IGNORE
     anomalous: int  # of these
     average_precision: float | None  # None where the frame has no anomaly, or nothing else
+    fpr: float | None  # normal pixels at or above the threshold, of all; None: no normal pixel
+    found: int  # labelled components with sIoU >= FOUND_TAU
+    missed: int
+    invented: int  # predicted components with PPV < FOUND_TAU
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The metrics of one set of score maps, pooled over all pixels of all frames."""
+    """The metrics of one set of score maps, over all frames together."""
 
-    metrics: dict[str, float]
+    metrics: dict[str, float]  # of harness.metrics.METRICS and, with their prefix, of FLAVOURS
     undefined: dict[str, str]  # metric -> why it has no value
-    counts: PixelCounts
-    rows: tuple[FrameRow, ...]  # in the order of the frames
+    intervals: dict[str, Interval]
+    threshold: float | None  # of the component metrics and the per-frame table
+    counts: PixelCounts | None  # None without anomaly labels
+    rows: tuple[FrameRow, ...]  # in the order of the frames; () without anomaly labels
+    grid: GridCounts | None  # what pixel metrics are resampled from
+    classes: ClassCounts | None
 
 
-def evaluate(frames: Frames, score_of: ScoreOf) -> Evaluation:
-    """The pixel metrics of the score maps of `frames`, exact, over all their pixels together.
+def evaluate(
+    frames: Frames,
+    score_of: ScoreOf,
+    *,
+    classes_of: ClassesOf | None = None,
+    class_counts: ClassCounts | None = None,
+    threshold: float | None = None,
+) -> Evaluation:
+    """Every metric that the labels of `frames` allow, exact, over all their pixels together.
 
-    Pass 1 collects the distinct scores of anomalous pixels, pass 2 counts every frame's pixels at
-    them: each metric changes only there. Memory grows with the anomalous pixels only.
+    Args:
+        frames: with anomaly labels, classes or both.
+        score_of: the score maps.
+        classes_of: the predicted classes, for misclassification metrics and open-mIoU.
+        class_counts: what was counted with confidences while scoring; else counted without.
+        threshold: of the component metrics; default: the oracle's, that of best F1.
 
     Raises:
         ScoreError: a map is missing, has the wrong size or type, or is not finite.
-        MetricError: the data set has no public anomaly labels.
+        MetricError: the data set has no public labels.
     """
-    if not frames.has_labels:
+    with_classes = frames.has_classes and classes_of is not None
+    if not frames.has_labels and not with_classes:
         raise MetricError(
             f"{frames.dataset.name}: no anomaly labels are here, so there is nothing to count."
         )
+    maps = _Maps(frames, score_of, classes_of if with_classes else None)
+    results = _Results({}, {})
+    anomalies = _anomalies(maps, threshold, results) if frames.has_labels else None
+    counted = _classes(maps, class_counts, results) if with_classes else None
+    return Evaluation(
+        results.metrics,
+        results.undefined,
+        anomalies.intervals if anomalies else {},
+        anomalies.threshold if anomalies else threshold,
+        anomalies.counts if anomalies else None,
+        anomalies.rows if anomalies else (),
+        anomalies.grid if anomalies else None,
+        counted,
+    )
 
-    def loaded(index: int) -> tuple[str, Score, Label]:
-        frame_id, label = frames.ids[index], frames.label(index)
+
+@dataclass(frozen=True)
+class _Maps:
+    """The frames' labels with what a method says of them, read by index."""
+
+    frames: Frames
+    score_of: ScoreOf
+    classes_of: ClassesOf | None
+
+    def score(self, index: int, shape: tuple[int, ...]) -> Score:
+        frame_id = self.frames.ids[index]
+        return checked(
+            self.score_of(frame_id), shape, where=f"{self.frames.dataset.name}/{frame_id}"
+        )
+
+    def anomaly(self, index: int) -> tuple[Score, Label]:
+        """The score map and the anomaly label."""
+        label = self.frames.label(index)
         assert label is not None, "has_labels says so"
-        where = f"{frames.dataset.name}/{frame_id}"
-        return frame_id, checked(score_of(frame_id), label.shape, where=where), label
+        return self.score(index, label.shape), label
 
-    def pivots_of(index: int) -> Pivots:
-        _, score, label = loaded(index)
-        return Pivots.of(score, label)
+    def classified(self, index: int) -> tuple[Score, Classes, Classes]:
+        """The score map, the predicted and the labelled classes."""
+        labelled = self.frames.classes(index)
+        assert labelled is not None, "has_classes says so"
+        assert self.classes_of is not None, "only called with predicted classes"
+        return self.score(index, labelled.shape), self.classes_of(self.frames.ids[index]), labelled
 
-    indices = range(len(frames))
-    pivots = total(ahead(pivots_of, indices, threads=THREADS))
+    def each(self, function: Callable[[int], Any]) -> Iterator[Any]:
+        """`function` of every index, in order, in threads."""
+        return ahead(function, range(len(self.frames)), threads=THREADS)
 
-    def counted(index: int) -> tuple[FrameRow, PixelCounts]:
-        frame_id, score, label = loaded(index)
-        return _row(frame_id, score, label), PixelCounts.of(score, label, pivots)
 
-    rows: list[FrameRow] = []
+@dataclass(frozen=True)
+class _Results:
+    metrics: dict[str, float]
+    undefined: dict[str, str]
 
-    def counts_in_order() -> Iterator[PixelCounts]:
-        for row, counts in ahead(counted, indices, threads=THREADS):
-            rows.append(row)
+    def add(self, name: str, value: Callable[[Any], float], counts: Any) -> None:
+        try:
+            self.metrics[name] = value(counts)
+        except MetricError as error:
+            self.undefined[name] = str(error)
+
+    def family(self, family: str, counts: Any, *, but: Iterable[str] = ()) -> None:
+        for name, metric in METRICS.items():
+            if metric.family == family and name not in but:
+                self.add(name, metric.value, counts)
+
+    def kit(self, counts: KitCounts) -> KitPixel | None:
+        try:
+            kit = kit_pixel(counts)
+        except MetricError as error:
+            kits = {n: str(error) for n, f in FLAVOURS.items() if f.needs.startswith("kit")}
+            self.undefined.update(kits)
+            return None
+        self.flavours("kit", kit)
+        return kit
+
+    def flavours(self, needs: str, state: Any) -> None:
+        for name, flavour in FLAVOURS.items():
+            if flavour.needs == needs:
+                self.add(name, flavour.value, state)
+
+
+@dataclass(frozen=True)
+class _Anomalies:
+    counts: PixelCounts
+    threshold: float | None
+    rows: tuple[FrameRow, ...]
+    grid: GridCounts | None
+    intervals: dict[str, Interval]
+
+
+def _anomalies(maps: _Maps, threshold: float | None, results: _Results) -> _Anomalies:
+    """The pixel and component families, with intervals and the rows of frames."""
+    pivots = total(maps.each(lambda index: Pivots.of(*maps.anomaly(index))))
+
+    entry, ids = maps.frames.dataset, maps.frames.ids
+
+    def counted(index: int) -> tuple[PixelCounts, PixelCounts, UnitBins, KitCounts]:
+        score, label = maps.anomaly(index)
+        return (
+            PixelCounts.of(score, label),  # at the frame's own pivots, which are few
+            PixelCounts.of(score, label, pivots),
+            UnitBins.of(score, label),
+            KitCounts.of(score, label, frame=ids[index]),
+        )
+
+    own_counts: list[PixelCounts] = []
+    bins: list[UnitBins] = []
+    kits: list[KitCounts] = []
+
+    def of_all() -> Iterator[PixelCounts]:
+        for own, counts, unit_bins, kit_counts in maps.each(counted):
+            own_counts.append(own)
+            bins.append(unit_bins)
+            kits.append(kit_counts)
             yield counts
 
-    counts = total(counts_in_order())
-    metrics, undefined = {}, {}
-    for name, metric in METRICS.items():
+    counts = total(of_all())
+    results.family("pixel", counts)
+    results.flavours("counts", counts)
+    results.flavours("bins", total(bins))
+    results.flavours("frames", total(FrameValues.of(own) for own in own_counts))
+    if not (counts.normal and counts.anomaly):
+        rows = [_row(maps, i, own, None, None) for i, own in enumerate(own_counts)]
+        return _Anomalies(counts, threshold, tuple(rows), None, {})
+    if threshold is None:
+        threshold = best_f1(counts).threshold
+
+    grid = confidence.grid_of(counts)
+    kit = results.kit(total(kits))
+    minimum = MinimumSizes(entry.predicted_px, entry.labelled_px)
+    cut = threshold
+
+    def third(index: int) -> tuple[FrameGrid, ComponentCounts, int, ComponentCounts | None]:
+        score, label = maps.anomaly(index)
+        flagged = int(np.count_nonzero((score >= cut) & (label == NORMAL)))
+        components = ComponentCounts.of(score, label, cut, minimum)
+        kit_found = kit_components(score, label, kit.threshold, minimum) if kit else None
+        return FrameGrid.of(score, label, grid), components, flagged, kit_found
+
+    thirds = list(maps.each(third))
+    grids, components, flags, kit_founds = zip(*thirds, strict=True)
+    results.family("component", total(components))
+    if kit:
+        results.flavours("kit_components", total(kit_founds))
+    stacked = confidence.stacked(grids)
+    rows = [
+        _row(maps, i, *each)
+        for i, each in enumerate(zip(own_counts, components, flags, strict=True))
+    ]
+    intervals = _intervals(maps.frames, stacked, components, results)
+    return _Anomalies(counts, threshold, tuple(rows), stacked, intervals)
+
+
+def _row(
+    maps: _Maps, index: int, own: PixelCounts, found: ComponentCounts | None, flagged: int | None
+) -> FrameRow:
+    tp, fn, fp = finds(found, FOUND_TAU) if found is not None else (0, 0, 0)
+    return FrameRow(
+        id=maps.frames.ids[index],
+        pixels=own.normal + own.anomaly,
+        anomalous=own.anomaly,
+        average_precision=average_precision(own) if own.normal and own.anomaly else None,
+        fpr=flagged / own.normal if own.normal and flagged is not None else None,
+        found=tp,
+        missed=fn,
+        invented=fp,
+    )
+
+
+def _intervals(
+    frames: Frames, grid: GridCounts, components: Iterable[ComponentCounts], results: _Results
+) -> dict[str, Interval]:
+    """95 % intervals of the pixel and component metrics, over frames or, where known, scenes."""
+    groups = frames.scenes()
+    if len(set(groups)) < 2:
+        return {}
+    found: dict[str, Interval] = {}
+    for names, statistic in (
+        (confidence.GRID_METRICS, grid.metrics),
+        (confidence.COMPONENT_METRICS, confidence.component_statistic(components)),
+    ):
+        exact = [results.metrics.get(name, np.nan) for name in names]
+        rng = np.random.default_rng(SEED)
+        made = confidence.intervals(statistic, groups, rng=rng, exact=exact)
+        found |= {name: each for name, each in zip(names, made, strict=True) if each is not None}
+    return found
+
+
+def _classes(maps: _Maps, given: ClassCounts | None, results: _Results) -> ClassCounts:
+    """The misclassification and class families."""
+
+    def first(index: int) -> tuple[Pivots, ClassCounts | None, float | None]:
+        score, predicted, labelled = maps.classified(index)
+        pivots = Pivots.of(score, misclassification_label(predicted, labelled))
+        counts = None if given is not None else ClassCounts.of(predicted, labelled)
         try:
-            metrics[name] = metric.value(counts)
-        except MetricError as error:
-            undefined[name] = str(error)
-    return Evaluation(metrics, undefined, counts, tuple(rows))
+            tuned = flowenedet_threshold(score, predicted, labelled)
+        except MetricError:
+            tuned = None
+        return pivots, counts, tuned
 
+    firsts = list(maps.each(first))
+    pivots = total(each for each, _, _ in firsts)
+    counts = (
+        given if given is not None else total(each for _, each, _ in firsts if each is not None)
+    )
+    thresholds = [tuned for _, _, tuned in firsts if tuned is not None]
+    tuned = mean_threshold(thresholds) if thresholds else None
 
-def _row(frame_id: str, score: Score, label: Label) -> FrameRow:
-    counts = PixelCounts.of(score, label)  # at the frame's own pivots, which are few
-    defined = counts.normal and counts.anomaly
-    ap = average_precision(counts) if defined else None
-    return FrameRow(frame_id, counts.normal + counts.anomaly, counts.anomaly, ap)
+    opens: list[OpenCounts] = []
+
+    def second(index: int) -> tuple[PixelCounts, OpenCounts | None]:
+        score, predicted, labelled = maps.classified(index)
+        wrong = PixelCounts.of(score, misclassification_label(predicted, labelled), pivots)
+        return wrong, (None if tuned is None else OpenCounts.of(score, predicted, labelled, tuned))
+
+    def wrongs() -> Iterator[PixelCounts]:
+        for wrong, opened in maps.each(second):
+            if opened is not None:
+                opens.append(opened)
+            yield wrong
+
+    results.family("misclassification", total(wrongs()))
+    results.family("classes", counts, but=("open-mIoU",))
+    if opens:
+        results.add("open-mIoU", METRICS["open-mIoU"].value, total(opens))
+    else:
+        results.undefined["open-mIoU"] = "open-mIoU is not defined: no pixel is wrong or void."
+    return counts

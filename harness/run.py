@@ -6,9 +6,9 @@ import hashlib
 import shutil
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ import numpy as np
 from harness import pictures, provenance, score_files, store
 from harness.data import Frames
 from harness.errors import HarnessError, MethodError, RunError, unknown_name
-from harness.evaluate import Evaluation, evaluate
+from harness.evaluate import ClassesOf, Evaluation, evaluate
 from harness.method import (
     Method,
     load_method,
@@ -29,9 +29,10 @@ from harness.method import (
     source_files,
 )
 from harness.metrics import METRIC_VERSION
-from harness.metrics.pixel import curve
+from harness.metrics.classes import ClassCounts
+from harness.metrics.pixel import curve, total
 from harness.metrics.score_map import checked
-from harness.types import Frame, Image, Prediction, Run, Score
+from harness.types import Classes, Frame, Image, Prediction, Run, Score
 
 SHOWN = 6  # frames with pictures in each run: the same ones for every method, and its own worst
 WRITERS = 2  # threads that compress and write maps while the next image computes
@@ -78,7 +79,7 @@ def build(
     return built
 
 
-def plan(name: str, method: Method, frames: Frames) -> Planned:
+def plan(name: str, method: Method, frames: Frames, *, threshold: float | None = None) -> Planned:
     """`method` on `frames` with its run id: equal ids mean that every input was equal.
 
     The id hashes the method's name and resolved options, its source files, weights and network,
@@ -97,6 +98,7 @@ def plan(name: str, method: Method, frames: Frames) -> Planned:
         "fingerprint": frames.fingerprint(),
         "frames": len(frames),
         "metric_version": METRIC_VERSION,
+        "threshold": threshold,
     }
     return Planned(name, method, f"{name}-{provenance.digest(facts)[:10]}", facts)
 
@@ -108,6 +110,7 @@ def run(
     out: Path,
     again: bool = False,
     keep_scores: bool = False,
+    threshold: float | None = None,
     command: str = "",
     progress: Progress = lambda what, done, total: None,
 ) -> list[Run]:
@@ -121,7 +124,7 @@ def run(
             that were finished before stay in the journal.
     """
     progress(f"{frames.dataset.name}: reading", 0, len(frames))
-    plans = [plan(name, method, frames) for name, method in methods]
+    plans = [plan(name, method, frames, threshold=threshold) for name, method in methods]
     if again:
         for planned in plans:
             _forget(out, frames, planned)
@@ -140,7 +143,7 @@ def run(
                 stack.callback(_drop_if_empty, folder)
             _score(group, frames, out, progress)
             for planned in group:
-                _finish(planned, group, frames, out, keep_scores, command, progress)
+                _finish(planned, group, frames, out, keep_scores, command, progress, threshold)
     return [store.load_run(out / frames.dataset.name / planned.run_id) for planned in plans]
 
 
@@ -163,12 +166,21 @@ def rescore(root: Path, saved: Run, frames: Frames, *, progress: Progress) -> tu
             f"{saved.fingerprint[:12]}). Give the --data-root of that run."
         )
     progress(f"{saved.dataset}: counting {saved.id}", 0, len(frames))
-    found = evaluate(frames, lambda frame_id: score_files.read(score_files.find(scores, frame_id)))
-    agree = found.metrics == dict(saved.metrics)
+    found = evaluate(
+        frames,
+        lambda frame_id: score_files.read(score_files.find(scores, frame_id)),
+        classes_of=_kept_classes(scores.parent / "classes"),
+        threshold=saved.threshold_given,
+    )
+    # The ECE needs confidences, which are counted while scoring and not kept.
+    before = {name: value for name, value in saved.metrics.items() if name != "ECE"}
+    found.metrics.pop("ECE", None)
+    agree = found.metrics == before
     fresh = dataclasses.replace(
         saved,
-        metrics=found.metrics,
-        undefined=found.undefined,
+        metrics={**found.metrics, **{k: v for k, v in saved.metrics.items() if k == "ECE"}},
+        undefined={k: v for k, v in found.undefined.items() if k != "ECE"},
+        intervals=found.intervals,
         metric_version=METRIC_VERSION,
     )
     return fresh, agree
@@ -176,7 +188,7 @@ def rescore(root: Path, saved: Run, frames: Frames, *, progress: Progress) -> tu
 
 def _score(group: Sequence[Planned], frames: Frames, out: Path, progress: Progress) -> None:
     """Writes the score maps of `group` that are still missing, and notes each in its journal."""
-    name = frames.dataset.name
+    name, with_classes = frames.dataset.name, frames.has_classes
     folders = {p.run_id: store.partial_folder(out, name, p.run_id) for p in group}
     journals = {}
     for planned in group:
@@ -206,8 +218,17 @@ def _score(group: Sequence[Planned], frames: Frames, out: Path, progress: Progre
         folder = folders[planned.run_id]
         with store.writing(folder):
             score_files.write_bytes(folder / "scores" / f"{frame.id}.score", content)
+            if with_classes and prediction.classes is not None:
+                path = folder / "classes" / f"{frame.id}.png"
+                path.parent.mkdir(exist_ok=True)
+                score_files.write_bytes(path, score_files.encoded_classes(prediction.classes))
         sha256 = hashlib.sha256(content).hexdigest()
-        return {"seconds": seconds, "size": len(content), "sha256": sha256}
+        facts: dict[str, Any] = {"seconds": seconds, "size": len(content), "sha256": sha256}
+        if with_classes and prediction.classes is not None:
+            assert frame.classes is not None, "has_classes says so"
+            counts = ClassCounts.of(prediction.classes, frame.classes, prediction.confidence)
+            facts["classes"] = counts.to_json()
+        return facts
 
     waiting: deque[tuple[str, str, Future[dict[str, Any]]]] = deque()
 
@@ -217,8 +238,10 @@ def _score(group: Sequence[Planned], frames: Frames, out: Path, progress: Progre
         with store.writing(folders[run_id]):
             journals[run_id].add(frame_id, **facts)
 
-    with ThreadPoolExecutor(WRITERS, thread_name_prefix="write") as pool:
-        steps = _predicted(group, frames.take(todo))
+    with (
+        ThreadPoolExecutor(WRITERS, thread_name_prefix="write") as pool,
+        closing(_predicted(group, frames.take(todo))) as steps,
+    ):
         for count, (frame, predictions, seconds) in enumerate(steps, 1):
             for planned, prediction in zip(group, predictions, strict=True):
                 if frame.id in missing[planned.run_id]:
@@ -233,34 +256,42 @@ def _score(group: Sequence[Planned], frames: Frames, out: Path, progress: Progre
 
 def _predicted(
     group: Sequence[Planned], frames: Frames
-) -> Iterator[tuple[Frame, tuple[Prediction, ...], float]]:
+) -> Generator[tuple[Frame, tuple[Prediction, ...], float]]:
     """Each frame with one prediction per method and the seconds that the method took for it."""
     methods = [planned.method for planned in group]
     titles = ", ".join(planned.title for planned in group)
     given: deque[Frame] = deque()
 
-    def images() -> Iterator[Image]:
+    def images() -> Generator[Image]:
         for frame in frames:
             given.append(frame)
             yield frame.image
 
-    if len(methods) == 1:
-        results: Iterable[tuple[Prediction, ...]] = ((p,) for p in methods[0].predictions(images()))
-    else:
-        results = type(methods[0]).predictions_together(methods, images())
-    iterator = iter(results)
-    for _ in range(len(frames)):
-        begin = time.perf_counter()
-        try:
-            predictions = next(iterator)
-        except HarnessError:
-            raise
-        except StopIteration:
-            raise MethodError(f"{titles}: fewer predictions than images came back.") from None
-        except Exception as error:
-            where = f"{frames.dataset.name}/{given[0].id}" if given else frames.dataset.name
-            raise MethodError(f"{titles}: {where}: {type(error).__name__}: {error}") from error
-        yield given.popleft(), predictions, time.perf_counter() - begin
+    # Closed from the outside in: a method may read ahead in a thread until it is closed itself.
+    with closing(images()) as stream, closing(_together(methods, stream)) as results:
+        for _ in range(len(frames)):
+            begin = time.perf_counter()
+            try:
+                predictions = next(results)
+            except HarnessError:
+                raise
+            except StopIteration:
+                raise MethodError(f"{titles}: fewer predictions than images came back.") from None
+            except Exception as error:
+                where = f"{frames.dataset.name}/{given[0].id}" if given else frames.dataset.name
+                raise MethodError(f"{titles}: {where}: {type(error).__name__}: {error}") from error
+            yield given.popleft(), predictions, time.perf_counter() - begin
+
+
+def _together(
+    methods: Sequence[Method], images: Iterable[Image]
+) -> Generator[tuple[Prediction, ...]]:
+    """Per image, one prediction of each method, by one forward pass where there are several."""
+    if len(methods) > 1:
+        yield from type(methods[0]).predictions_together(methods, images)
+        return
+    for prediction in methods[0].predictions(images):
+        yield (prediction,)
 
 
 def _finish(
@@ -271,6 +302,7 @@ def _finish(
     keep_scores: bool,
     command: str,
     progress: Progress,
+    threshold: float | None,
 ) -> None:
     """Evaluates the maps of one complete run and saves it."""
     folder = store.partial_folder(out, frames.dataset.name, planned.run_id)
@@ -280,12 +312,23 @@ def _finish(
     def score_of(frame_id: str) -> Score:
         return score_files.read(folder / "scores" / f"{frame_id}.score").astype(np.float32)
 
+    def classes_of(frame_id: str) -> Classes:
+        return score_files.read_classes(folder / "classes" / f"{frame_id}.png")
+
+    classified = [entries[i]["classes"] for i in frames.ids if "classes" in entries[i]]
+    complete = len(classified) == len(frames)
     evaluation = None
     flags = frames.flags
-    if frames.has_labels:
+    if frames.has_labels or complete:
         progress(f"{frames.dataset.name}: counting {planned.title}", len(frames), len(frames))
-        evaluation = evaluate(frames, score_of)
-    else:
+        evaluation = evaluate(
+            frames,
+            score_of,
+            classes_of=classes_of if complete else None,
+            class_counts=total(map(ClassCounts.from_json, classified)) if complete else None,
+            threshold=threshold,
+        )
+    if not frames.has_labels:
         flags += ("hidden labels" if frames.dataset.hidden_labels else "no anomaly labels",)
     method = planned.method
     saved = Run(
@@ -299,6 +342,7 @@ def _finish(
         metric_version=METRIC_VERSION,
         metrics=evaluation.metrics if evaluation else {},
         undefined=evaluation.undefined if evaluation else {},
+        intervals=evaluation.intervals if evaluation else {},
         flags=flags,
         trained_on=tuple(method.trained_on),
         paper=method.paper,
@@ -312,6 +356,12 @@ def _finish(
             "machine": {**provenance.machine(), **method.environment()},
             "data": frames.where,
             "command": command,
+            "threshold": {
+                "value": evaluation.threshold if evaluation else None,
+                "from": "best F1 on the evaluated labels (oracle)"
+                if threshold is None
+                else "given",
+            },
             "seconds_per_frame_median": float(np.median(seconds)),
             # One forward pass served all of these; the seconds are those of the whole step.
             "shared_forward_with": [p.name for p in group if p is not planned],
@@ -322,13 +372,14 @@ def _finish(
         saved,
         frames=_frame_table(frames, evaluation, seconds),
         curve=_curve_table(evaluation),
+        grid=_grid_arrays(evaluation),
         pictures=_pictures(frames, evaluation, score_of),
         keep_scores=keep_scores or evaluation is None,
     )
 
 
 def _frame_table(frames: Frames, evaluation: Evaluation | None, seconds: list[float]) -> Any:
-    if evaluation is None:
+    if evaluation is None or not evaluation.rows:
         return store.table_of({"id": list(frames.ids), "seconds": seconds})
     rows = evaluation.rows
     return store.table_of(
@@ -337,13 +388,17 @@ def _frame_table(frames: Frames, evaluation: Evaluation | None, seconds: list[fl
             "pixels": [row.pixels for row in rows],
             "anomalous": [row.anomalous for row in rows],
             "AP": [row.average_precision for row in rows],
+            "FPR": [row.fpr for row in rows],
+            "found": [row.found for row in rows],
+            "missed": [row.missed for row in rows],
+            "invented": [row.invented for row in rows],
             "seconds": seconds,
         }
     )
 
 
 def _curve_table(evaluation: Evaluation | None) -> Any:
-    if evaluation is None or evaluation.undefined:
+    if evaluation is None or evaluation.grid is None or evaluation.counts is None:
         return None
     points = curve(evaluation.counts)
     return store.table_of(
@@ -356,6 +411,18 @@ def _curve_table(evaluation: Evaluation | None) -> Any:
     )
 
 
+def _grid_arrays(evaluation: Evaluation | None) -> dict[str, Any] | None:
+    if evaluation is None or evaluation.grid is None:
+        return None
+    grid = evaluation.grid
+    return {
+        "thresholds": grid.grid.thresholds,
+        "tied": grid.grid.tied,
+        "normal": grid.normal,
+        "anomaly": grid.anomaly,
+    }
+
+
 def _pictures(
     frames: Frames, evaluation: Evaluation | None, score_of: Callable[[str], Score]
 ) -> dict[str, bytes]:
@@ -364,7 +431,7 @@ def _pictures(
         i for i, row in enumerate(evaluation.rows if evaluation else ()) if row.average_precision
     ] or list(range(len(frames)))
     chosen = {anomalous[i] for i in np.linspace(0, len(anomalous) - 1, SHOWN - 1).astype(int)}
-    if evaluation:
+    if evaluation and evaluation.rows:
         rows = evaluation.rows
         chosen.add(min(anomalous, key=lambda i: rows[i].average_precision or 0.0))
     files = {}
@@ -375,6 +442,12 @@ def _pictures(
         if frame.label is not None:
             files[f"{frame.id}.label.webp"] = pictures.webp(pictures.label_picture(frame.label))
     return files
+
+
+def _kept_classes(folder: Path) -> ClassesOf | None:
+    if not folder.is_dir():
+        return None
+    return lambda frame_id: score_files.read_classes(folder / f"{frame_id}.png")
 
 
 def _groups(plans: Sequence[Planned]) -> list[list[Planned]]:

@@ -5,6 +5,7 @@ Formats, by ending:
             `shape`, then the map's bytes grouped by significance (all first bytes, all second
             bytes …) and compressed with zstd.
     .npy    NumPy's own, float32 or float16.
+Predicted classes, where there are any, lie beside them as PNG files of one byte a pixel.
 """
 
 import io
@@ -16,8 +17,10 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
+from PIL import Image as PILImage
 
 from harness.errors import ScoreError
+from harness.types import Classes
 
 MAGIC = b"road-anomaly score map 1\n"
 SUFFIXES = (".score", ".npy")
@@ -40,7 +43,7 @@ def encoded(score: NDArray[np.floating]) -> bytes:
         raise ScoreError(f"a score map of {score.dtype} cannot be written; it must be float32.")
     header = json.dumps({"dtype": str(score.dtype), "shape": list(score.shape)}).encode() + b"\n"
     planes = score.reshape(-1).view(np.uint8).reshape(-1, score.itemsize).T  # bytes by significance
-    payload = _CODEC.compress(planes.tobytes(), asbytes=True)
+    payload: bytes = _CODEC.compress(planes.tobytes(), asbytes=True)
     return MAGIC + header + payload
 
 
@@ -113,6 +116,29 @@ def find(folder: Path, frame_id: str) -> Path:
         raise ScoreError(f"{folder}: {names} are both there; keep one file per frame.")
     endings = " or ".join(SUFFIXES)
     raise ScoreError(f"{folder}: no score map of frame {frame_id} (expected {frame_id}{endings}).")
+
+
+def encoded_classes(classes: Classes) -> bytes:
+    """The bytes of a PNG file that holds the (H, W) uint8 train ids `classes`."""
+    buffer = io.BytesIO()
+    PILImage.fromarray(classes).save(buffer, "PNG", compress_level=1)
+    return buffer.getvalue()
+
+
+def read_classes(path: Path) -> Classes:
+    """The (H, W) uint8 predicted train ids in the PNG file `path`.
+
+    Raises:
+        ScoreError: the file is missing, truncated, or of another kind.
+    """
+    try:
+        with PILImage.open(path) as picture:
+            classes = np.asarray(picture)
+    except (OSError, ValueError) as error:
+        raise ScoreError(f"{path}: predicted classes cannot be read ({error}).") from error
+    if classes.ndim != 2 or classes.dtype != np.uint8:
+        raise ScoreError(f"{path}: predicted classes are one byte a pixel, mode L; found others.")
+    return classes
 
 
 def _header_of(content: bytes, path: Path) -> tuple[Header, int]:

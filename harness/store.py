@@ -4,12 +4,15 @@ runs/<dataset>/<method>-<hash>/
     run.json            the run: metrics, options, provenance (see `harness.types.Run`)
     frames.parquet      one row a frame: pixels, positives, AP, seconds
     curve.parquet       threshold, tpr, fpr, precision at up to 2,000 exact points
+    grid.npz            pixels of each frame in bins of scores: what intervals are drawn from
     thumbnails/         <frame id>.{image,label,score}.webp
     scores/             <frame id>.score, with --keep-scores and for hidden labels
+    classes/            <frame id>.png, predicted train ids, beside scores/ where there are labels
 runs/<dataset>/.partial-<method>-<hash>/     a run that is not finished: journal.jsonl and its maps
 """
 
 import dataclasses
+import io
 import json
 import os
 import shutil
@@ -24,7 +27,7 @@ import pyarrow.parquet as pq
 
 from harness.errors import RunError, unknown_name
 from harness.score_files import write_bytes
-from harness.types import Run
+from harness.types import Interval, Run
 
 try:
     import fcntl
@@ -122,6 +125,7 @@ def save(
     *,
     frames: pa.Table,
     curve: pa.Table | None,
+    grid: Mapping[str, np.ndarray[Any, Any]] | None,
     pictures: Mapping[str, bytes],
     keep_scores: bool,
 ) -> Path:
@@ -131,7 +135,8 @@ def save(
         root: the folder of all runs.
         run: what is saved; a complete run of the same id is replaced.
         frames: the per-frame table.
-        curve: the thinned curve; None where labels are hidden.
+        curve: the thinned curve; None where there are no anomaly labels.
+        grid: arrays by name, the counts per frame; None where there are no anomaly labels.
         pictures: file name in thumbnails/ to content.
         keep_scores: whether `scores/` stays.
     """
@@ -144,8 +149,13 @@ def save(
         pq.write_table(frames, partial / "frames.parquet", compression="zstd")
         if curve is not None:
             pq.write_table(curve, partial / "curve.parquet", compression="zstd")
+        if grid is not None:
+            buffer = io.BytesIO()
+            np.savez_compressed(buffer, allow_pickle=False, **grid)
+            write_bytes(partial / "grid.npz", buffer.getvalue())
         if not keep_scores:
-            shutil.rmtree(partial / "scores", ignore_errors=True)
+            for name in ("scores", "classes"):
+                shutil.rmtree(partial / name, ignore_errors=True)
         (partial / "journal.jsonl").unlink(missing_ok=True)
         write_bytes(partial / "run.json", encoded(run))
         (partial / "lock").unlink(missing_ok=True)
@@ -176,7 +186,7 @@ def load_run(folder: Path) -> Run:
         facts = json.loads(path.read_text("utf-8"))
         for name in ("flags", "trained_on"):
             facts[name] = tuple(facts[name])
-        facts["intervals"] = {k: (v[0], v[1]) for k, v in facts["intervals"].items()}
+        facts["intervals"] = {k: Interval(**v) for k, v in facts["intervals"].items()}
         return Run(**facts)
     except OSError as error:
         raise RunError(f"{path}: cannot be read ({error.strerror}).") from error
@@ -223,6 +233,20 @@ def replace_record(root: Path, run: Run) -> None:
 def frame_table(root: Path, run: Run) -> pa.Table:
     """The per-frame table of `run`."""
     return pq.read_table(run_folder(root, run) / "frames.parquet")
+
+
+def grid_arrays(root: Path, run: Run) -> dict[str, np.ndarray[Any, Any]]:
+    """The counts per frame that `run` saved, by name.
+
+    Raises:
+        RunError: the run has none.
+    """
+    path = run_folder(root, run) / "grid.npz"
+    try:
+        with np.load(path, allow_pickle=False) as saved:
+            return dict(saved)
+    except (OSError, ValueError) as error:
+        raise RunError(f"{path}: no counts per frame can be read; score again.") from error
 
 
 def table_of(columns: Mapping[str, list[Any] | np.ndarray[Any, Any]]) -> pa.Table:

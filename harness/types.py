@@ -43,6 +43,29 @@ class Prediction:
     confidence: NDArray[np.float32] | None = None  # (H, W), largest softmax probability, in [0, 1]
 
 
+FEWEST_UNITS = 30
+"""Intervals of fewer frames or scenes than this are marked indicative: read them as a hint."""
+
+
+@dataclass(frozen=True)
+class Interval:
+    """Where a metric would mostly lie if the frames were drawn anew."""
+
+    value: float  # of the frames as they are, exact
+    low: float
+    high: float
+    level: float  # how often, of 1, such an interval should hold the true value
+    units: int  # frames or scenes
+    resamples: int
+    undefined: int  # of these, how many had no value (no anomalous pixel, say) and were left out
+    grid_error: float  # what the statistic gave for the frames as they are, minus `value`
+
+    @property
+    def indicative(self) -> bool:
+        """Whether the units are too few for the level to be believed."""
+        return self.units < FEWEST_UNITS
+
+
 @dataclass(frozen=True)
 class Run:
     """The saved evaluation of one method on one data set, with what is needed to believe it."""
@@ -57,13 +80,19 @@ class Run:
     metric_version: str
     metrics: Mapping[str, float]  # by name; rates as fractions, never per cent
     undefined: Mapping[str, str] = field(default_factory=dict)  # metric -> why it has no value
-    intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict)  # 95 %
+    intervals: Mapping[str, Interval] = field(default_factory=dict)  # over frames or scenes
     flags: tuple[str, ...] = ()  # "limited", "unverified data", "hidden labels", …
     trained_on: tuple[str, ...] = ()  # data the method has seen
     paper: str = ""
     seconds: float = 0.0  # time spent inside the method, over all frames
     finished: str = ""  # UTC, ISO 8601
     provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def threshold_given(self) -> float | None:
+        """The threshold that component metrics were given; None: that of best F1, an oracle's."""
+        facts = self.provenance.get("threshold", {})
+        return facts.get("value") if facts.get("from") == "given" else None
 
     @property
     def ranks(self) -> bool:

@@ -76,11 +76,6 @@ PRINTED = {
     "segment.AUROC": PrintedMetric(
         "AUROC of segments", True, "AUROC of telling false-positive segments from others."
     ),
-    "smiyc_kit.AP": PrintedMetric("AP", True, "AP by SegmentMeIfYouCan's kit, from bins."),
-    "smiyc_kit.F1*": PrintedMetric("F1*", True, "Mean over thresholds of component F1, kit."),
-    "smiyc_kit.FPR95": PrintedMetric("FPR95", False, "FPR95 by the kit, from bins."),
-    "smiyc_kit.PPV": PrintedMetric("PPV", True, "Mean PPV of predicted components, kit."),
-    "smiyc_kit.sIoU": PrintedMetric("sIoU", True, "Mean sIoU of labelled components, kit."),
 }
 """Metrics of published figures beside `METRICS` and `FLAVOURS`, by name."""
 

@@ -128,7 +128,7 @@ def _cell(row: Row, metric: str) -> Cell:
         metric,
         text=MISSING if found is None else f"{100 * found:.2f}",
         value=found,
-        interval=f"[{100 * interval[0]:.1f}, {100 * interval[1]:.1f}]" if interval else "",
+        interval=f"[{100 * interval.low:.1f}, {100 * interval.high:.1f}]" if interval else "",
         mark="best" if metric in row.best else "second" if metric in row.second else "",
     )
 

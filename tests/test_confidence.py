@@ -18,16 +18,13 @@ from harness.metrics.confidence import (
     FrameGrid,
     Grid,
     GridCounts,
-    before_first_underscore,
     compare,
     component_statistic,
     grid_of,
     holm,
     intervals,
-    scenes,
     stacked,
     summed,
-    without_frame_numbers,
 )
 from harness.metrics.pixel import Pivots, PixelCounts, fpr_at_tpr, total
 
@@ -336,20 +333,6 @@ def test_holm_of_one_is_itself_and_of_none_is_none():
 
 def test_holm_never_exceeds_one():
     assert holm([0.6, 0.7, 0.8]) == (1, 1, 1)
-
-
-# ----------------------------------------------------------------------------------------- scenes
-
-
-def test_scenes_of_obstacle_frames_end_at_the_first_underscore():
-    ids = ("curvy-street_dog_1", "curvy-street_2", "validation_30")
-    assert scenes(ids, before_first_underscore) == ("curvy-street", "curvy-street", "validation")
-
-
-def test_scenes_of_lost_and_found_frames_lose_their_six_digit_numbers():
-    ids = ("02_Hanns_Klemm_Str_44_000000_000190", "15_Rechbergstr_Deckenpfronn_000001_000020")
-    expected = ("02_Hanns_Klemm_Str_44", "15_Rechbergstr_Deckenpfronn")
-    assert scenes(ids, without_frame_numbers) == expected
 
 
 # ------------------------------------------------------------------------------------- components

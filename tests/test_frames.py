@@ -54,7 +54,7 @@ class Counted:
 def counted(count: int, broken: tuple[int, ...] = ()) -> tuple[Frames, list[int]]:
     decoded: list[int] = []
     readers = tuple(Counted(i, decoded, i in broken) for i in range(count))
-    return Frames(DATASETS["custom"], readers, ("limited",), "made", True), decoded
+    return Frames(DATASETS["custom"], readers, ("limited",), "made", True, False), decoded
 
 
 def threads() -> int:

@@ -7,7 +7,7 @@ import pytest
 
 from harness import store
 from harness.errors import RunError, UnknownName
-from harness.types import Run
+from harness.types import Interval, Run
 
 RUN = Run(
     id="msp-0123456789",
@@ -19,7 +19,7 @@ RUN = Run(
     fingerprint="ab" * 32,
     metric_version="1",
     metrics={"AP": 0.5, "FPR95": 0.25},
-    intervals={"AP": (0.4, 0.6)},
+    intervals={"AP": Interval(0.5, 0.4, 0.6, 0.95, 2, 2000, 0, 0.0)},
     flags=("limited",),
     trained_on=("synthroad_train",),
 )
@@ -30,7 +30,12 @@ def saved(root, run=RUN, **options):
     folder = store.partial_folder(root, run.dataset, run.id)
     (folder / "scores").mkdir(parents=True)
     (folder / "scores" / "a.score").write_bytes(b"map")
-    options = {"curve": None, "pictures": {"a.image.webp": b"w"}, "keep_scores": False} | options
+    options = {
+        "curve": None,
+        "grid": None,
+        "pictures": {"a.image.webp": b"w"},
+        "keep_scores": False,
+    } | options
     return store.save(root, run, frames=FRAMES, **options)
 
 

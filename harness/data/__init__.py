@@ -58,6 +58,7 @@ def load_frames(name: str, *, root: Path | None = None, limit: int | None = None
             ("unverified data",) if found.renumbered else (),
             f"{found.folder} ({found.layout.title} layout)",
             has_labels=found.frames[0].label_file is not None,
+            has_classes=found.frames[0].classes_file is not None,
         )
     if limit is not None and limit < len(frames):
         frames = replace(frames.take(range(limit)), flags=("limited", *frames.flags))
@@ -130,4 +131,4 @@ def _drawn(entry: Dataset) -> Frames:
 
     version = synthetic.FINGERPRINTS.get(entry.name, "")
     readers = tuple(Drawn(entry.name, i, version) for i in range(synthetic.SPLITS[entry.name]))
-    return Frames(entry, readers, (), "drawn by the harness", True, version)
+    return Frames(entry, readers, (), "drawn by the harness", True, True, version)

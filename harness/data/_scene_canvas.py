@@ -191,7 +191,10 @@ class Pen:
         lean = -self.canvas.light.sun * rx * 0.5 * (1 - self.canvas.light.shadow)
         u, a = self.u + lean * self.scale, (rx + abs(lean)) * self.scale * 1.15
         v = self.v
-        b = max(self.canvas.camera.focal_px * self.canvas.camera.height_m * depth / (self.z * self.z), 1.5)
+        b = max(
+            self.canvas.camera.focal_px * self.canvas.camera.height_m * depth / (self.z * self.z),
+            1.5,
+        )
         box = self.canvas.box(u - a, v - b, u + a, v + b)
         if box is None:
             return

@@ -47,6 +47,11 @@ class Dataset:
     size: str = ""  # of the download, where it is known
     kind: str = "folder"  # "folder"; "drawn" by the harness; "custom": the user's own folder
     metric_families: tuple[str, ...] = ("pixel",)  # of its official protocol
+    predicted_px: int = 500  # component metrics drop smaller predicted components …
+    labelled_px: int = (
+        100  # … and ignore smaller labelled ones; the defaults: SMIYC's Anomaly track
+    )
+    scene: str = ""  # a regular expression whose group names an id's scene; "": each its own
     public_images: bool = False  # may the images be shown publicly? False where that is unclear
     hidden_labels: bool = False  # the labels exist, but only the organisers have them
     for_training: bool = False  # meant to be learned from, not to be scored
@@ -118,6 +123,7 @@ LOST_AND_FOUND_OFFICIAL = Layout(
     labels=("gtCoarse/test/*/{id}_gtCoarse_labelIds",),
     values=LOST_AND_FOUND,
 )
+SEQUENCE = r"(.+)_\d{6}"  # frames of one drive, seconds apart
 LOST_AND_FOUND_RULE = r"\d\d_.+_\d{6}_\d{6}"
 LOST_AND_FOUND_INVALID = (
     *(
@@ -231,6 +237,8 @@ _ALL = (
         kind="drawn",
         frames=50,
         metric_families=("pixel", "component", "classes"),
+        predicted_px=50,
+        labelled_px=10,
         public_images=True,
         notes=("Embedded benchmark: drawn scenes. It says little about photographs.",),
     ),
@@ -377,6 +385,8 @@ _ALL = (
         licence=SMIYC_LICENCE,
         address="https://zenodo.org/records/5281633 (dataset_ObstacleTrack.zip)",
         metric_families=("pixel", "component"),
+        predicted_px=50,
+        labelled_px=10,
         frames=30,
         # validation_1 to 18, 20, 30 to 40: the kit's loader leaves out 19 and 21 to 29
         ids=tuple(f"validation_{i}" for i in (*range(1, 19), 20, *range(30, 41))),
@@ -413,6 +423,9 @@ _ALL = (
         licence=SMIYC_LICENCE,
         address="https://zenodo.org/records/5281633 (dataset_ObstacleTrack.zip)",
         metric_families=("pixel", "component"),
+        predicted_px=50,
+        labelled_px=10,
+        scene=r"((?!validation)[^_]+)_.+",
         hidden_labels=True,
         frames=327,
         id_rule=OBSTACLE_TEST_SCENES,
@@ -429,6 +442,9 @@ _ALL = (
         name="fs_lostandfound_val",
         title="Fishyscapes Lost & Found, validation",
         paper=FISHYSCAPES_PAPER,
+        predicted_px=50,
+        labelled_px=10,
+        scene=SEQUENCE,
         licence="labels: see fishyscapes.com; images: Lost and Found, non-commercial research only",
         address=(
             "http://robotics.ethz.ch/~asl-datasets/Fishyscapes/fishyscapes_lostandfound.zip "
@@ -525,6 +541,8 @@ _ALL = (
         name="fs_static_val",
         title="Fishyscapes Static, validation",
         paper=FISHYSCAPES_PAPER,
+        predicted_px=50,
+        labelled_px=10,
         licence="overlays: see fishyscapes.com; images: Cityscapes, non-commercial research only",
         address=(
             "http://robotics.ethz.ch/~asl-datasets/Fishyscapes/fs_val_v3.zip (overlays and labels)"
@@ -609,6 +627,9 @@ _ALL = (
         address=f"{LOST_AND_FOUND_ADDRESS} (leftImg8bit.zip and gtCoarse.zip)",
         size="5.8 GB and 38 MB",
         metric_families=("pixel", "component"),
+        predicted_px=50,
+        labelled_px=10,
+        scene=SEQUENCE,
         frames=1186,
         id_rule=LOST_AND_FOUND_RULE,
         excluded=LOST_AND_FOUND_INVALID,
@@ -630,6 +651,9 @@ _ALL = (
         address=f"{LOST_AND_FOUND_ADDRESS} (leftImg8bit.zip and gtCoarse.zip)",
         size="5.8 GB and 38 MB",
         metric_families=("pixel", "component"),
+        predicted_px=50,
+        labelled_px=10,
+        scene=SEQUENCE,
         frames=1043,
         id_rule=r"(?!15_Rechbergstr_Deckenpfronn)\d\d_.+_\d{6}_\d{6}",
         excluded=LOST_AND_FOUND_INVALID,

@@ -32,7 +32,7 @@ class FrameFiles:
     def frame(self) -> Frame:
         """The decoded frame; a `DataError` where a file is broken or of another size."""
         image = self._image()
-        label, classes = self.label(), self._classes()
+        label, classes = self.label(), self.classes()
         for path, pixels in ((self.label_file, label), (self.classes_file, classes)):
             if pixels is not None and pixels.shape != image.shape[:2]:
                 raise DataError(_other_size(path, pixels.shape, self.image, image.shape[:2]))
@@ -82,7 +82,8 @@ class FrameFiles:
         blended: Image = np.clip(image + overlay, 0, 255).astype(np.uint8)
         return blended
 
-    def _classes(self) -> Classes | None:
+    def classes(self) -> Classes | None:
+        """The train ids, without decoding the image."""
         if self.classes_file is None or self.layout.class_ids is None:
             return None
         raw = read_label(self.classes_file)

@@ -1,6 +1,7 @@
 """The frames of a data set: an immutable sequence, decoded when it is looked at."""
 
 import os
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -26,6 +27,9 @@ class Reader(Protocol):
 
     def label(self) -> Label | None:
         """Only the label."""
+
+    def classes(self) -> Classes | None:
+        """Only the classes."""
 
     def state(self) -> str:
         """What the frame's pixels depend on: equal text means equal pixels; "": not known."""
@@ -53,6 +57,10 @@ class Drawn:
         """The label alone."""
         return _drawing(self.split, self.index)[1].copy()
 
+    def classes(self) -> Classes | None:
+        """The classes alone."""
+        return _drawing(self.split, self.index)[2].copy()
+
     def state(self) -> str:
         """The version of the split; "" where it is not frozen."""
         return self.version and f"drawn {self.split} {self.index} {self.version}"
@@ -74,6 +82,7 @@ class Frames:
     flags: tuple[str, ...]  # "limited", "unverified data"
     where: str  # for people: the folder and its layout, or "drawn by the harness"
     has_labels: bool  # whether anomaly labels are there
+    has_classes: bool  # whether Cityscapes classes are there
     known_fingerprint: str = ""  # of drawn splits, which are frozen
 
     @property
@@ -97,6 +106,16 @@ class Frames:
     def label(self, index: int) -> Label | None:
         """The (H, W) uint8 label of a frame without decoding its image; None: there is none."""
         return self.readers[index].label()
+
+    def classes(self, index: int) -> Classes | None:
+        """The (H, W) uint8 train ids of a frame, without its image; None: there are none."""
+        return self.readers[index].classes()
+
+    def scenes(self) -> tuple[str, ...]:
+        """The scene of each frame, by the data set's rule; a frame that fits no rule is its own."""
+        rule = re.compile(self.dataset.scene) if self.dataset.scene else None
+        matches = [rule and rule.fullmatch(frame_id) for frame_id in self.ids]
+        return tuple(m[1] if m else i for m, i in zip(matches, self.ids, strict=True))
 
     def take(self, indices: Sequence[int]) -> "Frames":
         """The same frames, only these, in the order of `indices`; flags are kept."""

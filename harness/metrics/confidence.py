@@ -19,18 +19,32 @@ them. Instead of the normal quantile z it takes r * t, where t is Student's quan
 effective degrees of freedom 2 n / (kurtosis - 1) of the jackknife's influence values (how well n
 units so uneven can tell their own variance), and r the jackknife's standard error by the
 bootstrap's, at least sqrt(n / (n - 1)) (Hesterberg 2015, "What Teachers Should Know About the
-Bootstrap", section 4). The *basic* interval, mirrored at the value, was measured too: it covered
-less everywhere, because these metrics are skewed.
+Bootstrap", section 4).
 
-Measured coverage of nominal 95 % (share of 500 simulated sets whose interval held the true value;
-AP, AUROC, FPR95, best F1; the simulation is in tests/test_confidence.py):
+Measured coverage of 95 % intervals, in per cent of simulated sets whose interval held the true
+value (500 sets, 250 of them at 400 frames; so give or take 2; how: tests/test_confidence.py):
 
-    MEASURED
+    anomalous pixels per frame         frames    AP  AUROC  FPR95  best F1
+    even    (log spread 0.6)               30  96.0   92.0   91.6     95.4
+                                          100  96.2   95.6   94.6     96.0
+                                          400  94.4   93.6   94.8     95.6
+    large   (1.2, 2 % of frames without)   30  94.8   92.2   89.4     94.8
+                                          100  94.6   93.8   91.2     96.0
+                                          400  97.2   95.2   94.8     95.6
+    small   (1.0, 10 % without)            30  93.0   92.8   89.6     95.0
+                                          100  92.2   92.2   89.6     93.0
+                                          400  93.2   94.0   93.6     94.8
+    uneven  (1.8, 30 % without)            30  87.0   90.8   85.4     89.0
+                                          100  91.4   92.0   88.8     92.2
+                                          400  93.6   91.6   89.6     95.6
+
+Of 100 frames the plain percentile interval covered 78 to 95 there, the basic one (mirrored at the
+value) 61 to 96. The error of the default grid, on resamples too, stays in the tests below 0.0005 in
+AP and AUROC and below 0.002 in FPR95 and best F1.
 
 What an interval does not know: another training run, another network, frames of another city.
 """
 
-import re
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -43,12 +57,10 @@ from harness.errors import MetricError
 from harness.metrics.component import TAUS, ComponentCounts, finds
 from harness.metrics.pixel import PixelCounts, curve
 from harness.metrics.score_map import checked
-from harness.types import ANOMALY, NORMAL, Label, Score
+from harness.types import ANOMALY, FEWEST_UNITS, NORMAL, Interval, Label, Score
 
 RESAMPLES = 2000
 LEVEL = 0.95
-FEWEST_UNITS = 30
-"""Intervals of fewer frames or scenes than this are marked indicative: read them as a hint."""
 
 GRID_METRICS = ("AP", "AUROC", "FPR95", "bestF1")
 """What the columns of `GridCounts.metrics` are."""
@@ -60,25 +72,6 @@ Floats = NDArray[np.float64]
 
 Statistic = Callable[[Floats], Floats]
 """From (B, F) weights, how often each of F frames is taken, to (B, M) values; NaN: undefined."""
-
-
-@dataclass(frozen=True)
-class Interval:
-    """Where a metric would mostly lie if the frames were drawn anew."""
-
-    value: float  # of the frames as they are, exact
-    low: float
-    high: float
-    level: float  # how often, of 1, such an interval should hold the true value
-    units: int  # frames or scenes
-    resamples: int
-    undefined: int  # of these, how many had no value (no anomalous pixel, say) and were left out
-    grid_error: float  # what the statistic gave for the frames as they are, minus `value`
-
-    @property
-    def indicative(self) -> bool:
-        """Whether the units are too few for the level to be believed."""
-        return self.units < FEWEST_UNITS
 
 
 @dataclass(frozen=True)
@@ -99,36 +92,6 @@ class Comparison:
     def indicative(self) -> bool:
         """Whether the units are too few for the level to be believed."""
         return self.units < FEWEST_UNITS
-
-
-# ------------------------------------------------------------------------------ frames and scenes
-
-
-def scenes(ids: Iterable[str], rule: Callable[[str], str]) -> tuple[str, ...]:
-    """The scene of each frame, to be resampled as one; the rule belongs to the data set.
-
-    >>> scenes(["gravel_1", "gravel_2", "paving_1"], before_first_underscore)
-    ('gravel', 'gravel', 'paving')
-    """
-    return tuple(rule(frame_id) for frame_id in ids)
-
-
-def before_first_underscore(frame_id: str) -> str:
-    """The scene of a RoadObstacle21 frame.
-
-    >>> before_first_underscore("darkasphalt2_dog_7")
-    'darkasphalt2'
-    """
-    return frame_id.partition("_")[0]
-
-
-def without_frame_numbers(frame_id: str) -> str:
-    """The scene of a frame named as in Cityscapes and Lost and Found: without its 6-digit numbers.
-
-    >>> without_frame_numbers("01_Hanns_Klemm_Str_45_000000_000080")
-    '01_Hanns_Klemm_Str_45'
-    """
-    return re.sub(r"(_\d{6})+$", "", frame_id)
 
 
 # -------------------------------------------------------------------------------- counts on a grid
@@ -280,7 +243,7 @@ def intervals(
 
     Args:
         statistic: of F frames.
-        groups: F names; frames of equal name are drawn together. Frame ids, or `scenes(...)`.
+        groups: F names; frames of equal name are drawn together. Frame ids, or `Frames.scenes()`.
         rng: where the draws come from; the same seed gives the same intervals.
         exact: the exact metrics, if the statistic only comes close; NaN where undefined.
         resamples: how many.

@@ -13,22 +13,25 @@ scikit-learn's `roc_curve` drops a pivot as collinear follows too: where the nex
 pivot as well and adds the same numbers of pixels, unless the pivot is the highest score of all.
 (Its rule up to version 1.9. Both ends of a plateau stay; what it drops between them moves nothing.)
 
-Two protocols need other states that add: `UnitBins` (meta-ood's 100 bins) and `FrameValues`
-(means over images).
+Other protocols need other states that add: `UnitBins` (meta-ood's 100 bins), `FrameValues`
+(means over images), and those of `harness.metrics.smiyc_kit`.
 """
 
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from typing import Any, Literal, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from harness.errors import DataError, MetricError
+from harness.metrics.component import mean_ppv, mean_siou
 from harness.metrics.pixel import PixelCounts, auroc, average_precision, fpr_at_tpr
 from harness.metrics.score_map import checked
+from harness.metrics.smiyc_kit import KIT_TAUS, kit_f1, kit_f1_star
 from harness.types import ANOMALY, NORMAL, Label, Score
 
 Counts = NDArray[np.int64]
@@ -279,10 +282,46 @@ class Flavour:
     published_by: str
     source: str  # file and line, in the snapshots that were read
     higher_is_better: bool
-    needs: Literal["counts", "bins", "frames"]  # PixelCounts, UnitBins or FrameValues, of all
+    # PixelCounts, UnitBins, FrameValues, KitPixel or the kit's ComponentCounts, of all frames
+    needs: Literal["counts", "bins", "frames", "kit", "kit_components"]
     value: Callable[[Any], float]  # of that state; a fraction; raises MetricError
     unit: str = "%"
 
+
+def _kit(
+    metric: str,
+    needs: Literal["kit", "kit_components"],
+    value: Callable[[Any], float],
+) -> Flavour:
+    return Flavour(
+        name=f"smiyc_kit.{metric}",
+        title=f"{metric} as the SegmentMeIfYouCan kit computes it",
+        of=metric,
+        published_by="SegmentMeIfYouCan",
+        source="road-anomaly-benchmark 1c7804e; harness/metrics/smiyc_kit.py says how",
+        higher_is_better=metric != "FPR95",
+        needs=needs,
+        value=value,
+    )
+
+
+_KIT = (
+    _kit("AP", "kit", lambda kit: kit.average_precision),
+    _kit("AUROC", "kit", lambda kit: kit.auroc),
+    _kit("FPR95", "kit", lambda kit: kit.fpr95),
+    _kit("bestF1", "kit", lambda kit: kit.best_f1),
+    _kit("sIoU", "kit_components", mean_siou),
+    _kit("PPV", "kit_components", mean_ppv),
+    _kit("F1*", "kit_components", kit_f1_star),
+    *(
+        _kit(
+            f"F1@{round(100 * tau)}",
+            "kit_components",
+            partial(lambda tau, components: kit_f1(components, tau), tau),
+        )
+        for tau in KIT_TAUS
+    ),
+)
 
 FLAVOURS = {
     flavour.name: flavour
@@ -457,6 +496,7 @@ FLAVOURS = {
             needs="frames",
             value=lambda frames: frames.mean("fpr95"),
         ),
+        *_KIT,
     )
 }
 

@@ -246,7 +246,10 @@ def average_precision(counts: PixelCounts) -> float:
     not the trapezoidal area, which flatters ties.
     """
     _need_both_classes(counts, "AP")
-    sums = (float(np.sum(s.anomaly * (s.tp / (s.tp + s.fp)))) for s in _falling(counts))
+    # Pivots of frames that were not counted add nothing, and may have neither tp nor fp.
+    sums = (
+        float(np.sum(s.anomaly * (s.tp / np.maximum(s.tp + s.fp, 1)))) for s in _falling(counts)
+    )
     return math.fsum(sums) / counts.anomaly
 
 

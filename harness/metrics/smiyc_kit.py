@@ -243,9 +243,9 @@ class _Tally:
         below = np.minimum(np.floor(place).astype(np.int64), self.size - 1)
         part = place - below
         low, high = self.ranked(below), self.ranked(np.minimum(below + 1, self.size - 1))
-        with np.errstate(over="ignore"):
+        with np.errstate(over="ignore", invalid="ignore"):
             step = (high - low).astype(np.float64)
-        from_low, from_high = low + step * part, high - step * (1 - part)
+            from_low, from_high = low + step * part, high - step * (1 - part)
         return np.where(part >= 0.5, from_high, from_low)
 
     def below(self, edge: NDArray[np.float64]) -> NDArray[np.int64]:
@@ -265,16 +265,10 @@ def _bins_of(anomaly: NDArray[np.float16], normal: NDArray[np.float16], frame: s
     ends = np.concatenate([tally.values[[0, -1]] for tally in tallies if tally.size])
     least, most = ends.min(), ends.max()
     with np.errstate(over="ignore"):
-        margin = max(0.01 * float(most - least), 0.01)
-    edges = np.unique(
-        np.concatenate(
-            (
-                [float(least) - margin, float(most) + margin],
-                *(tally.quantiles(MOST_QUANTILES) for tally in tallies),
-            )
-        )
-    )
-    if not np.isfinite(edges).all():
-        return empty._replace(problem="its scores lie further apart than float16 can say")
+        margin = max(0.01 * float(most - least), 0.01)  # infinite at worst, which does no harm
+    quantiles = np.concatenate([tally.quantiles(MOST_QUANTILES) for tally in tallies])
+    if not np.isfinite(quantiles).all():
+        return empty._replace(problem="neighbouring scores are more than 65504 apart")
+    edges = np.unique(np.append(quantiles, [float(least) - margin, float(most) + margin]))
     found, false = (np.diff(tally.below(edges))[::-1] for tally in tallies)
     return _Bins(frame, edges[:-1][::-1], found, false, "")
