@@ -29,6 +29,16 @@ out_option = click.option(
     show_default=True,
     help="Folder of all runs.",
 )
+metrics_option = click.option(
+    "--metrics",
+    default="official",
+    show_default=True,
+    metavar="NAMES",
+    help="official, all, or names with commas between.",
+)
+flavours_option = click.option(
+    "--flavours", is_flag=True, help="Show published variants of the metrics too."
+)
 root_option = click.option(
     "--data-root",
     type=click.Path(file_okay=False, path_type=Path),
@@ -92,7 +102,10 @@ def main(traceback: bool) -> None:
 @root_option
 @out_option
 @click.option("--keep-scores", is_flag=True, help="Keep the score maps: a valid submission.")
+@click.option("--threshold", type=float, help="Of component metrics [default: that of best F1].")
 @click.option("--again", is_flag=True, help="Score again even if the run is there.")
+@metrics_option
+@flavours_option
 @format_option
 def run(
     methods: tuple[str, ...],
@@ -104,6 +117,9 @@ def run(
     out: Path,
     keep_scores: bool,
     again: bool,
+    threshold: float | None,
+    metrics: str,
+    flavours: bool,
     form: str,
     **named: str | None,
 ) -> None:
@@ -131,10 +147,11 @@ def run(
                 out=out,
                 again=again,
                 keep_scores=keep_scores,
+                threshold=threshold,
                 command=command,
                 progress=progress,
             )
-    _print_rows(saved, form)
+    _print_rows(saved, form, metrics, flavours)
     for row in saved:
         if "hidden labels" in row.flags:
             click.echo(
@@ -147,13 +164,15 @@ def run(
 @main.command(name="list")
 @click.argument("what", type=click.Choice(["methods", "networks", "datasets", "metrics", "runs"]))
 @out_option
+@metrics_option
+@flavours_option
 @format_option
-def list_(what: str, out: Path, form: str) -> None:
+def list_(what: str, out: Path, metrics: str, flavours: bool, form: str) -> None:
     """Methods, networks, data sets, metrics or saved runs, one a line."""
     if what == "runs":
         from harness.store import load_runs
 
-        _print_rows(load_runs(out), form)
+        _print_rows(load_runs(out), form, metrics, flavours)
         return
     for name, title in _listed(what):
         click.echo(f"{name:<28}{title}")
@@ -162,8 +181,10 @@ def list_(what: str, out: Path, form: str) -> None:
 @main.command()
 @click.argument("run_name", metavar="RUN")
 @out_option
+@metrics_option
+@flavours_option
 @click.option("--format", "form", type=click.Choice(["table", "json"]), default="table")
-def show(run_name: str, out: Path, form: str) -> None:
+def show(run_name: str, out: Path, metrics: str, flavours: bool, form: str) -> None:
     """Everything that one saved run records: numbers, options, provenance, frames."""
     from harness import store
     from harness.describe import run_description
@@ -172,9 +193,11 @@ def show(run_name: str, out: Path, form: str) -> None:
     if form == "json":
         click.echo(store.encoded(found), nl=False)
     else:
-        click.echo(
-            run_description(found, store.frame_table(out, found), store.run_folder(out, found))
-        )
+        from leaderboard.table import columns
+
+        shown = columns([found], metrics, flavours=flavours)
+        table, folder = store.frame_table(out, found), store.run_folder(out, found)
+        click.echo(run_description(found, table, folder, shown))
 
 
 @main.command()
@@ -403,10 +426,10 @@ def _listed(what: str) -> list[tuple[str, str]]:
     return [(name, metric.title) for name, metric in METRICS.items()]
 
 
-def _print_rows(runs: "list[Run]", form: str) -> None:
-    from leaderboard.table import formatted
+def _print_rows(runs: "list[Run]", form: str, metrics: str, flavours: bool) -> None:
+    from leaderboard.table import columns, formatted
 
-    click.echo(formatted(runs, form))
+    click.echo(formatted(runs, form, shown=columns(runs, metrics, flavours=flavours)))
 
 
 def _quoted(word: str) -> str:

@@ -5,6 +5,7 @@ import importlib.util
 import os
 import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ from harness import provenance
 from harness.data import dataset_names, status
 from harness.errors import HarnessError
 from harness.method import METHODS_FOLDER, method_names
-from harness.metrics import METRICS
+from harness.metrics import METRICS, Metric
+from harness.metrics.flavours import FLAVOURS
 from harness.store import load_runs
 from harness.types import Run
 
@@ -28,16 +30,22 @@ def network_lines() -> list[tuple[str, str]]:
     return [(path.stem, _first_line(path)) for path in files]
 
 
-def run_description(run: Run, frames: Any, folder: Path) -> str:
-    """Everything that the run records, as lines; `frames` is its per-frame table."""
+def run_description(run: Run, frames: Any, folder: Path, shown: Sequence[str]) -> str:
+    """What the run records, as lines.
+
+    Args:
+        run: the run.
+        frames: its per-frame table.
+        folder: where it lies.
+        shown: names of the metrics and flavours to print.
+    """
     lines = [f"{run.dataset}/{run.id}", f"  {folder}", ""]
-    for name, metric in METRICS.items():
-        if name in run.metrics:
-            value = run.metrics[name]
-            shown = f"{100 * value:10.4f} %" if metric.unit == "%" else f"{value:10.6g}"
-            lines.append(f"  {name:<18}{shown:<14}  {metric.title}")
-        elif name in run.undefined:
-            lines.append(f"  {name:<18}{'-':>10}      {run.undefined[name]}")
+    lines += [_metric_line(run, name) for name in shown]
+    if any(interval.indicative for interval in run.intervals.values()):
+        units = next(iter(run.intervals.values())).units
+        lines.append(
+            f"  ({units} frames or scenes: too few for the intervals to be more than a hint)"
+        )
     lines += ["", *_pairs("options", run.options)]
     facts = {
         "kind": run.kind,
@@ -89,6 +97,18 @@ def doctor_report(root: Path | None, out: Path) -> str:
     unfinished = sorted(out.glob("*/.partial-*"))
     lines += [f"  unfinished: {path} (its command resumes it)" for path in unfinished]
     return "\n".join(lines)
+
+
+def _metric_line(run: Run, name: str) -> str:
+    metric = METRICS.get(name) or FLAVOURS[name]
+    if name not in run.metrics:
+        return f"  {name:<24}{'-':>10}    {run.undefined.get(name, 'not counted')}"
+    rate = metric.unit == "%"
+    value = f"{100 * run.metrics[name]:10.4f} %" if rate else f"{run.metrics[name]:10.6g}  "
+    interval = run.intervals.get(name)
+    within = f"[{100 * interval.low:.1f}, {100 * interval.high:.1f}]" if interval else ""
+    oracle = " (oracle)" if isinstance(metric, Metric) and metric.oracle else ""
+    return f"  {name:<24}{value}  {within:<15} {metric.title}{oracle}"
 
 
 def _runs(out: Path) -> str:

@@ -7,14 +7,28 @@ from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any
 
-from harness.metrics import METRICS
+from harness.errors import unknown_name
+from harness.metrics import METRICS, Metric
+from harness.metrics.flavours import FLAVOURS, Flavour
 from harness.types import Run
 
 RANKING = ("AP", "AUROC", "FPR95")
 """The metrics that make ranks: the pixel family. Oracle and descriptive metrics never rank."""
 
 SHOWN = (*RANKING, "bestF1")
-"""The metrics that have a column; all are rates, kept as fractions and shown in per cent."""
+"""The metrics that have a column unless others are asked for."""
+
+
+def described(metric: str) -> Metric | Flavour:
+    """What is known of the metric or flavour called `metric`: title, unit, direction.
+
+    Raises:
+        UnknownName: there is none.
+    """
+    found = METRICS.get(metric) or FLAVOURS.get(metric)
+    if found is None:
+        raise unknown_name("metric", metric, [*METRICS, *FLAVOURS])
+    return found
 
 
 @dataclass(frozen=True)
@@ -60,8 +74,8 @@ class Standing:
     place: int | None = None
 
 
-def boards(runs: Iterable[Run]) -> tuple[Board, ...]:
-    """One board per data set, by name, whatever the order of `runs`.
+def boards(runs: Iterable[Run], *, shown: Sequence[str] = SHOWN) -> tuple[Board, ...]:
+    """One board per data set, by name, whatever the order of `runs`; best marked in `shown`.
 
     Runs are compared only with equal data set, fingerprint, metric version and protocol. Of
     several such groups the one with the most runs comes first, then the one with the newest run.
@@ -71,7 +85,7 @@ def boards(runs: Iterable[Run]) -> tuple[Board, ...]:
     by_dataset: dict[str, list[Run]] = {}
     for run in runs:
         by_dataset.setdefault(run.dataset, []).append(run)
-    return tuple(_board(dataset, found) for dataset, found in sorted(by_dataset.items()))
+    return tuple(_board(dataset, found, shown) for dataset, found in sorted(by_dataset.items()))
 
 
 def overall(boards: Iterable[Board]) -> tuple[Standing, ...]:
@@ -150,10 +164,10 @@ def arrow(metric: str) -> str:
     >>> arrow("FPR95")
     '↓'
     """
-    return {True: "↑", False: "↓", None: ""}[METRICS[metric].higher_is_better]
+    return {True: "↑", False: "↓", None: ""}[described(metric).higher_is_better]
 
 
-def _board(dataset: str, runs: list[Run]) -> Board:
+def _board(dataset: str, runs: list[Run], shown: Sequence[str]) -> Board:
     comparable: dict[tuple[str, str, str], list[Run]] = {}
     newest: dict[tuple[object, ...], Run] = {}
     flagged = []
@@ -166,7 +180,11 @@ def _board(dataset: str, runs: list[Run]) -> Board:
         else:  # an earlier run of the same thing, by other code: a row of its own would be noise
             flagged.append(replace(run, flags=("superseded",)))
     groups = [
-        Group(dataset, *key, rows=tuple(sorted(_ranked(sorted(found, key=_order)), key=_standing)))
+        Group(
+            dataset,
+            *key,
+            rows=tuple(sorted(_ranked(sorted(found, key=_order), shown), key=_standing)),
+        )
         for key, found in sorted(comparable.items())
     ]
     groups.sort(
@@ -176,14 +194,14 @@ def _board(dataset: str, runs: list[Run]) -> Board:
     return Board(dataset, tuple(groups), tuple(Row(run) for run in sorted(flagged, key=_order)))
 
 
-def _ranked(runs: Sequence[Run]) -> list[Row]:
+def _ranked(runs: Sequence[Run], shown: Sequence[str] = SHOWN) -> list[Row]:
     """One row per run, in the same order, ranked among `runs`, which are comparable."""
     by_metric = {
         metric: ranks(
             [value(run, metric) for run in runs],
-            higher_is_better=bool(METRICS[metric].higher_is_better),
+            higher_is_better=bool(described(metric).higher_is_better),
         )
-        for metric in SHOWN
+        for metric in dict.fromkeys((*RANKING, *shown))
     }
     # A metric that no run has (the data set does not define it) asks nothing of anybody.
     asked = [metric for metric in RANKING if any(by_metric[metric])]
@@ -194,7 +212,12 @@ def _ranked(runs: Sequence[Run]) -> list[Row]:
     ]
     places = ranks(means, higher_is_better=False)
     # Where only one run has a value there is nothing that it is better than.
-    contested = [m for m in SHOWN if sum(rank is not None for rank in by_metric[m]) > 1]
+    contested = [
+        m
+        for m in shown
+        if sum(rank is not None for rank in by_metric[m]) > 1
+        and described(m).higher_is_better is not None
+    ]
     return [
         Row(
             run,

@@ -9,18 +9,21 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any
 
+from harness.data import DATASETS
 from harness.errors import unknown_name
+from harness.metrics import FAMILIES, METRICS, OFFICIAL
+from harness.metrics.flavours import FLAVOURS
 from harness.types import Run
-from leaderboard.ranks import SHOWN, Row, arrow, boards, value
+from leaderboard.ranks import SHOWN, Row, arrow, boards, described, value
 
 MISSING = "–"
 
 
-def rows(runs: Iterable[Run]) -> tuple[Row, ...]:
+def rows(runs: Iterable[Run], *, shown: Sequence[str] = SHOWN) -> tuple[Row, ...]:
     """One row per run: by data set, ranked rows first, best first, rows with a flag last."""
     return tuple(
         row
-        for board in boards(runs)
+        for board in boards(runs, shown=shown)
         for part in (*(group.rows for group in board.groups), board.unranked)
         for row in part
     )
@@ -54,24 +57,53 @@ def differing_options(runs: Sequence[Run]) -> list[str]:
     ]
 
 
-def formatted(runs: Iterable[Run], format: str = "table") -> str:
+def columns(runs: Iterable[Run], metrics: str = "official", *, flavours: bool = False) -> list[str]:
+    """The names of the metrics that a table of `runs` shows.
+
+    Args:
+        runs: decide which metrics there are.
+        metrics: "official" (those of the data sets' protocols), "all" (every one that some run
+            has), or names with commas between.
+        flavours: published variants too, behind the metrics.
+
+    Raises:
+        UnknownName: no metric is called so.
+    """
+    runs = list(runs)
+    there = {name for run in runs for name in run.metrics}
+    if metrics == "all":
+        chosen = [name for name in METRICS if name in there]
+    elif metrics == "official":
+        families = {"pixel"}.union(
+            *(DATASETS[r.dataset].metric_families for r in runs if r.dataset in DATASETS)
+        )
+        chosen = [name for family in FAMILIES if family in families for name in OFFICIAL[family]]
+    else:
+        chosen = [name.strip() for name in metrics.split(",") if name.strip()]
+        for name in chosen:
+            described(name)
+    return [*chosen, *(name for name in FLAVOURS if flavours and name in there)]
+
+
+def formatted(runs: Iterable[Run], format: str = "table", *, shown: Sequence[str] = SHOWN) -> str:
     """The rows of `runs` as text without a final line break; rates in per cent.
 
     Args:
         runs: in any order.
         format: table (aligned text), markdown, csv, json or latex (booktabs).
+        shown: the metrics that have a column.
 
     Raises:
-        UnknownName: no such format.
+        UnknownName: no such format or metric.
     """
     if format not in FORMATS:
         raise unknown_name("format", format, FORMATS)
-    return FORMATS[format](rows(runs))
+    return FORMATS[format](rows(runs, shown=shown), shown)
 
 
-def as_table(rows: Sequence[Row]) -> str:
+def as_table(rows: Sequence[Row], shown: Sequence[str] = SHOWN) -> str:
     """The rows as aligned plain text, for a terminal."""
-    columns = _columns(rows)
+    columns = _columns(rows, shown)
     if not columns:
         return "No runs."
     padded = []
@@ -82,9 +114,9 @@ def as_table(rows: Sequence[Row]) -> str:
     return "\n".join("  ".join(line).rstrip() for line in zip(*padded, strict=True))
 
 
-def as_markdown(rows: Sequence[Row]) -> str:
+def as_markdown(rows: Sequence[Row], shown: Sequence[str] = SHOWN) -> str:
     """The rows as a Markdown table, the best value of each metric bold."""
-    columns = _columns(rows)
+    columns = _columns(rows, shown)
     if not columns:
         return "No runs."
     texts = [
@@ -102,19 +134,19 @@ def as_markdown(rows: Sequence[Row]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def as_csv(rows: Sequence[Row]) -> str:
+def as_csv(rows: Sequence[Row], shown: Sequence[str] = SHOWN) -> str:
     """The rows as CSV: plain metric names, per cent with four decimals, every column."""
     out = io.StringIO()
     write = csv.writer(out, lineterminator="\n").writerow
-    write(["method", "network", "dataset", *SHOWN, "frames", "seconds", "flags", "options", "run"])
+    write(["method", "network", "dataset", *shown, "frames", "seconds", "flags", "options", "run"])
     for row in rows:
         run = row.run
-        values = [value(run, metric) for metric in SHOWN]
+        values = [in_unit(run, metric) for metric in shown]
         options = " ".join(f"{k}={v}" for k, v in run.options.items() if k != "network")
         write(
             [
                 *(_cell_text(t) for t in (run.method, _network(run), run.dataset)),
-                *("" if v is None else f"{100 * v:.4f}" for v in values),
+                *("" if v is None else f"{v:.4f}" for v in values),
                 run.frames,
                 f"{run.seconds:.3f}",
                 *(_cell_text(t) for t in (", ".join(run.flags), options, run.id)),
@@ -123,7 +155,7 @@ def as_csv(rows: Sequence[Row]) -> str:
     return out.getvalue().removesuffix("\n")
 
 
-def as_json(rows: Sequence[Row]) -> str:
+def as_json(rows: Sequence[Row], shown: Sequence[str] = SHOWN) -> str:
     """The rows as a JSON list of objects, metrics in per cent by name, missing ones absent."""
     objects = [
         {
@@ -131,7 +163,7 @@ def as_json(rows: Sequence[Row]) -> str:
             "flags": list(row.run.flags),
             "frames": row.run.frames,
             "method": row.run.method,
-            "metrics": {m: 100 * v for m in SHOWN if (v := value(row.run, m)) is not None},
+            "metrics": {m: v for m in shown if (v := in_unit(row.run, m)) is not None},
             "options": dict(row.run.options),
             "run": row.run.id,
             "seconds": row.run.seconds,
@@ -142,9 +174,9 @@ def as_json(rows: Sequence[Row]) -> str:
     return json.dumps(objects, indent=2, sort_keys=True, ensure_ascii=False, default=str)
 
 
-def as_latex(rows: Sequence[Row]) -> str:
+def as_latex(rows: Sequence[Row], shown: Sequence[str] = SHOWN) -> str:
     """The rows as a LaTeX tabular (booktabs), best values bold, second best underlined."""
-    columns = _columns(rows)
+    columns = _columns(rows, shown)
     lines = [
         [
             rf"\textbf{{{text}}}"
@@ -170,7 +202,7 @@ def as_latex(rows: Sequence[Row]) -> str:
     )
 
 
-FORMATS: Mapping[str, Callable[[Sequence[Row]], str]] = {
+FORMATS: Mapping[str, Callable[[Sequence[Row], Sequence[str]], str]] = {
     "table": as_table,
     "markdown": as_markdown,
     "csv": as_csv,
@@ -187,17 +219,17 @@ class _Column:
     metric: str = ""
 
 
-def _columns(rows: Sequence[Row]) -> list[_Column]:
+def _columns(rows: Sequence[Row], shown: Sequence[str]) -> list[_Column]:
     """The columns that hold anything, in the order in which they are read."""
     runs = [row.run for row in rows]
     metrics = [
         _Column(
             f"{metric} {arrow(metric)}",
-            tuple(_percent(value(run, metric)) for run in runs),
+            tuple(_number(run, metric) for run in runs),
             is_number=True,
             metric=metric,
         )
-        for metric in SHOWN
+        for metric in shown
     ]
     columns = [
         _Column("method", tuple(printable(run.method) for run in runs)),
@@ -226,8 +258,18 @@ def _is_path(option: Any) -> bool:
     return isinstance(option, str) and bool(re.match(r"([~.]|\.\.|[A-Za-z]:)?[/\\]", option))
 
 
-def _percent(fraction: float | None) -> str:
-    return MISSING if fraction is None else f"{100 * fraction:.2f}"
+def in_unit(run: Run, metric: str) -> float | None:
+    """The run's value of `metric` in the unit that it is printed in; None where it has none."""
+    found = value(run, metric)
+    return 100 * found if found is not None and described(metric).unit == "%" else found
+
+
+def _number(run: Run, metric: str) -> str:
+    found = in_unit(run, metric)
+    if found is None:
+        return MISSING
+    # Counts and thresholds stand as they are, rates with two decimals.
+    return f"{found:.2f}" if described(metric).unit == "%" else f"{found:.6g}"
 
 
 def printable(text: str) -> str:

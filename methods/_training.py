@@ -32,12 +32,12 @@ Progress = Callable[[str, int, int], None]
 class Options:
     """How a network is trained; the defaults are those of the committed weights of `tiny`."""
 
-    steps: int = 3000
+    steps: int = 4000
     seed: int = 0
     crop: tuple[int, int] = (256, 384)  # height and width of a training crop, in pixels
     frames_per_step: int = 2
     crops_per_frame: int = 2
-    learning_rate: float = 4e-3  # at the top of the warm-up; then a half cosine down to 0
+    learning_rate: float = 2e-3  # at the top of the warm-up; then a half cosine down to 0
     warm_up: float = 0.05  # part of the steps
     weight_decay: float = 1e-3
     brightness: float = 0.2  # factors of crops are drawn from 1 ± this

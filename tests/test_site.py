@@ -13,7 +13,7 @@ from harness import pictures
 from harness.data.catalog import DATASETS
 from harness.errors import RunError
 from harness.store import run_folder
-from harness.types import Run
+from harness.types import Interval, Run
 from leaderboard.ranks import SHOWN
 from leaderboard.site import FLAGS, MARK, TEMPLATES, write_site
 
@@ -229,7 +229,14 @@ def test_the_command_of_a_limited_run_has_its_limit(tmp_path: Path) -> None:
 
 
 def test_intervals_stand_below_their_values(tmp_path: Path) -> None:
-    run = a_run("msp", 0.4, 0.8, 0.3, 0.4, intervals={"AP": (0.351, 0.449)})
+    run = a_run(
+        "msp",
+        0.4,
+        0.8,
+        0.3,
+        0.4,
+        intervals={"AP": Interval(0.5, 0.351, 0.449, 0.95, 60, 2000, 0, 0.0)},
+    )
     assert "40.00 [35.1, 44.9]" in page([run], tmp_path).text
 
 

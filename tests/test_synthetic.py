@@ -22,7 +22,27 @@ from harness.data.synthetic import FINGERPRINTS, SPLITS, draw, frame_id
 from harness.errors import UnknownName
 from harness.types import ANOMALY, IGNORE, NORMAL, Frame, Label
 
-FIRST = {  # sha256 of image, label and classes of frame 0, 1 and 2, frozen
+FIRST = {  # sha256 of image, label and classes of frames 0, 1 and 2, frozen
+    "synthroad_train": (
+        "332c02d34fa869469939417a5d1f147da5818fa8e54f7b008bfe06093659e2ee",
+        "df8449fcd106a4dfd946e6389046828d2315ca3cb68d7d6285c2727378387ed5",
+        "70116e86b9b6b83c2375b44c9186b7d33d8fcc56768065d4286850dfcf478099",
+    ),
+    "synthroad_val": (
+        "a44aa022ace89b2e392eb6639ee5c541c9a5fe118933477c4445584abea4e2c0",
+        "c8000857fe298e8bbda1fb2f485d5335989fc4ef0c993f4fbf76b1e77daa0b41",
+        "41444d4aa3bafee62894516fd17185295b40bf5ecf8c5916fdd43bf7d2d07d34",
+    ),
+    "synthroad": (
+        "5f8ab5bd5aab9d1adb488f28d08f955d28d7cc59f9561d139cb8bc3596939840",
+        "cda70d7c293c6e6ddf7cb89a726baca1bb578b05577ad0a6abba3bd5538d68d1",
+        "cdd4b3fc4f76ed648a19e478276e2e6446fcdc93dc0008b0370c3caf327a839c",
+    ),
+    "synthroad_outliers": (
+        "c99ae60e336f1394d432c5a3f176ceae99a6ad93c86490d94ea8280cfe1520c9",
+        "3a42286de82105ac34704611136d12dfddd60b7aa7a1b9919f6f8d55502c6f47",
+        "a40235a5101bb1a95a2f5d978303d034c8f6a3bea48a907b08cd62c03b694469",
+    ),
 }
 
 # What NumPy does in the scenes: integers, comparisons, and IEEE operations that are rounded
@@ -60,7 +80,7 @@ def seen(split: str) -> Seen:
 
 
 @pytest.fixture(scope="module")
-def test_split() -> Seen:
+def whole() -> Seen:
     return seen("synthroad")
 
 
@@ -73,8 +93,8 @@ def test_the_first_frames_have_their_frozen_bytes(split: str) -> None:
     assert tuple(digest(split, index) for index in range(3)) == FIRST[split]
 
 
-def test_the_test_split_has_its_frozen_fingerprint(test_split: Seen) -> None:
-    assert test_split.fingerprint == FINGERPRINTS["synthroad"]
+def test_the_whole_has_its_frozen_fingerprint(whole: Seen) -> None:
+    assert whole.fingerprint == FINGERPRINTS["synthroad"]
 
 
 @pytest.mark.slow
@@ -139,26 +159,26 @@ def test_frames_have_the_promised_shapes_and_types() -> None:
     assert image.dtype == label.dtype == classes.dtype == np.uint8
 
 
-def test_void_and_anomalies_have_no_class_and_all_else_has_one(test_split: Seen) -> None:
-    assert test_split.problems == []
+def test_void_and_anomalies_have_no_class_and_all_else_has_one(whole: Seen) -> None:
+    assert whole.problems == []
 
 
-def test_some_test_frames_hold_no_anomaly(test_split: Seen) -> None:
-    without = [label for label in test_split.labels if not (label == ANOMALY).any()]
+def test_some_test_frames_hold_no_anomaly(whole: Seen) -> None:
+    without = [label for label in whole.labels if not (label == ANOMALY).any()]
     assert 3 <= len(without) <= 15
 
 
-def test_some_anomalies_are_large_and_some_have_a_few_pixels(test_split: Seen) -> None:
+def test_some_anomalies_are_large_and_some_have_a_few_pixels(whole: Seen) -> None:
     areas = np.concatenate(
-        [np.bincount(ndimage.label(label == ANOMALY)[0].ravel())[1:] for label in test_split.labels]
+        [np.bincount(ndimage.label(label == ANOMALY)[0].ravel())[1:] for label in whole.labels]
     )
     assert (areas < 60).sum() >= 8
     assert (areas > 4000).sum() >= 8
 
 
-def test_anomalies_are_rare_pixels(test_split: Seen) -> None:
-    anomalous = sum(int((label == ANOMALY).sum()) for label in test_split.labels)
-    counted = sum(int((label != IGNORE).sum()) for label in test_split.labels)
+def test_anomalies_are_rare_pixels(whole: Seen) -> None:
+    anomalous = sum(int((label == ANOMALY).sum()) for label in whole.labels)
+    counted = sum(int((label != IGNORE).sum()) for label in whole.labels)
     assert 0.003 < anomalous / counted < 0.03
 
 

@@ -37,9 +37,9 @@ SPLITS = {
 
 FINGERPRINTS = {
     "synthroad_train": "777d19020dd47079d6f4fb264eaca5d0a848a2ca20bdb3002abb01a31289b898",
-    "synthroad_val": "",
-    "synthroad": "",
-    "synthroad_outliers": "",
+    "synthroad_val": "b23479a4bd3aa52d386cfe96b93157987e0d1cdf6ac85635ce4aa4352942d369",
+    "synthroad": "ab5c677199e4fbd13ed3219e252264f6989655b1b44943914886a8dce2be4d15",
+    "synthroad_outliers": "af9008b6b11837a7e0ede6e9b663a62dd03d62082778dd64b8f4a123c3b94261",
 }
 """`harness.data.fingerprint` of each whole split, frozen: other pixels would be synthroad_v2."""
 

@@ -5,9 +5,9 @@ from torch import Tensor, nn
 
 from methods._network import Network, Source
 
-WIDTHS = (16, 32, 64, 80)  # channels at strides 2, 4, 8 and 16
+WIDTHS = (24, 40, 64, 80)  # channels at strides 2, 4, 8 and 16
 DILATIONS = (1, 2, 4, 8)  # of the convolutions at stride 16
-DECODER_WIDTH = 40
+DECODER_WIDTH = 48
 
 
 class Tiny(Network):
@@ -30,7 +30,7 @@ class Tiny(Network):
         ),
     )
     trained_on = ("synthroad_train",)
-    parameters_expected = 397_420
+    parameters_expected = 414_636
 
     def __init__(self) -> None:
         super().__init__()
