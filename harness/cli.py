@@ -1,14 +1,14 @@
 """`harness`: the command line. Commands parse, call one function, print the answer to stdout."""
 
-import os
+import shlex
 import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from harness.errors import HarnessError
+from harness.progress import Progress
 
 if TYPE_CHECKING:
     from harness.types import Run
@@ -136,7 +136,6 @@ def run(
         options[key.strip()] = value.strip()
     built = build(list(dict.fromkeys(methods)), options, seeds)
     chosen = list(dict.fromkeys(datasets)) or _ready_datasets(data_root)
-    command = "harness " + " ".join(_quoted(word) for word in sys.argv[1:])
     saved: list[Run] = []
     with Progress() as progress:
         for name in chosen:
@@ -148,7 +147,7 @@ def run(
                 again=again,
                 keep_scores=keep_scores,
                 threshold=threshold,
-                command=command,
+                command=_command(),
                 progress=progress,
             )
     _print_rows(saved, form, metrics, flavours)
@@ -212,7 +211,7 @@ def rescore(
     """Recompute a run's numbers from its kept maps and say whether they agree."""
     from harness import store
     from harness.data import load_frames
-    from harness.run import rescore as rescore_run
+    from harness.rescore import rescore as rescore_run
 
     if every == (run_name is not None):
         raise click.UsageError("give one RUN, or --all.")
@@ -237,6 +236,61 @@ def rescore(
         raise HarnessError(
             f"{differing} of {len(runs)} runs differ; --save writes the new numbers."
         )
+
+
+@main.command()
+@click.argument("scores", type=click.Path(file_okay=False, path_type=Path))
+@click.option("--dataset", "-d", required=True, metavar="NAME", help="What was scored.")
+@click.option("--threshold", type=float, help="Of component metrics [default: that of best F1].")
+@click.option("--limit", type=click.IntRange(min=1), help="Only the first N frames; never ranks.")
+@click.option("--save", is_flag=True, help="Save the numbers as a run of kind submission.")
+@click.option("--name", metavar="NAME", help="The method's name [default: the folder's].")
+@root_option
+@out_option
+@metrics_option
+@flavours_option
+@format_option
+def evaluate(
+    scores: Path,
+    dataset: str,
+    threshold: float | None,
+    limit: int | None,
+    save: bool,
+    name: str | None,
+    data_root: Path | None,
+    out: Path,
+    metrics: str,
+    flavours: bool,
+    form: str,
+) -> None:
+    """Evaluate score maps on disk: one file per frame id, in the folder SCORES or SCORES/scores."""
+    from harness.data import load_frames
+    from harness.rescore import folder_run
+
+    frames = load_frames(dataset, root=data_root, limit=limit)
+    found = folder_run(
+        scores,
+        frames,
+        name=name or scores.resolve().name,
+        threshold=threshold,
+        out=out if save else None,
+        command=_command(),
+    )
+    _print_rows([found], form, metrics, flavours)
+
+
+@main.command()
+@click.argument("run_names", metavar="RUN RUN...", nargs=-1, required=True)
+@out_option
+def compare(run_names: tuple[str, ...], out: Path) -> None:
+    """Is A better than B? Paired differences over the same frames, with intervals and p values."""
+    from harness import store
+    from harness.compare import compare_runs, comparison_table
+
+    if len(run_names) < 2:
+        raise click.UsageError("give two runs or more.")
+    runs = [store.find_run(out, name) for name in run_names]
+    click.echo(comparison_table(compare_runs(out, runs)))
 
 
 @main.group()
@@ -334,60 +388,6 @@ def doctor(data_root: Path | None, out: Path) -> None:
     click.echo(doctor_report(data_root, out))
 
 
-class Progress:
-    """Shows what is being done on stderr: a bar on a terminal, now and then a line otherwise."""
-
-    SECONDS = 10.0  # between lines where stderr is no terminal
-
-    def __init__(self) -> None:
-        self._bar: Any = None
-        self._task: Any = None
-        self._what = ""
-        self._began = self._printed = 0.0
-        self._first = 0
-
-    def __enter__(self) -> "Progress":
-        if sys.stderr.isatty() and not os.environ.get("NO_PROGRESS"):
-            from rich.console import Console
-            from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-            from rich.progress import Progress as RichProgress
-
-            self._bar = RichProgress(
-                TextColumn("{task.description}"),
-                BarColumn(),
-                MofNCompleteColumn(),
-                TextColumn("{task.fields[rate]}"),
-                TimeRemainingColumn(),
-                console=Console(stderr=True),
-                transient=True,
-            )
-            self._bar.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        if self._bar is not None:
-            self._bar.stop()
-
-    def __call__(self, what: str, done: int, total: int) -> None:
-        """Notes that `done` of `total` steps of `what` are done."""
-        now = time.monotonic()
-        if what != self._what:
-            self._what, self._began, self._printed, self._first = what, now, 0.0, done
-            if self._bar is not None and self._task is not None:
-                self._bar.remove_task(self._task)
-            if self._bar is not None:
-                self._task = self._bar.add_task(what, total=total, rate="")
-        gone, steps = now - self._began, done - self._first
-        rate = f"{steps / gone:.1f}/s" if steps and gone > 0 else ""
-        if self._bar is not None:
-            self._bar.update(self._task, completed=done, total=total, rate=rate)
-        elif now - self._printed >= self.SECONDS or done == total:
-            self._printed = now
-            left = f", {gone / steps * (total - done):.0f} s left" if steps else ""
-            tail = f" ({rate}{left})" if rate else ""
-            click.echo(f"{what}: {done}/{total}{tail}", err=True)
-
-
 def _ready_datasets(root: Path | None) -> list[str]:
     """Every labelled set that is ready under the data root, else synthroad; printed to stderr."""
     from harness.data import DATASETS
@@ -432,5 +432,6 @@ def _print_rows(runs: "list[Run]", form: str, metrics: str, flavours: bool) -> N
     click.echo(formatted(runs, form, shown=columns(runs, metrics, flavours=flavours)))
 
 
-def _quoted(word: str) -> str:
-    return f"'{word}'" if any(c in word for c in " '\"$*") else word
+def _command() -> str:
+    """The command line as it was given, to be recorded."""
+    return shlex.join(["harness", *sys.argv[1:]])

@@ -4,7 +4,7 @@ Three passes over the maps, a frame at a time: the scores at which counts are ne
 and what asks for a threshold or a grid that only the counts of all frames can give.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -184,79 +184,103 @@ class _Anomalies:
     intervals: dict[str, Interval]
 
 
+@dataclass(frozen=True)
+class _Second:
+    """What the second pass keeps of one frame: little, so that frames may be many."""
+
+    normal: int
+    anomaly: int
+    average_precision: float | None
+    values: FrameValues
+    bins: UnitBins
+    kit: KitCounts
+
+
+@dataclass(frozen=True)
+class _Third:
+    """What the third pass finds of one frame at the threshold and on the grid."""
+
+    components: ComponentCounts
+    flagged: int  # normal pixels at or above the threshold
+    grid: FrameGrid | None
+    kit_components: ComponentCounts | None
+
+
 def _anomalies(maps: _Maps, threshold: float | None, results: _Results) -> _Anomalies:
     """The pixel and component families, with intervals and the rows of frames."""
+    entry, ids = maps.frames.dataset, maps.frames.ids
+    minimum = MinimumSizes(entry.predicted_px, entry.labelled_px)
     pivots = total(maps.each(lambda index: Pivots.of(*maps.anomaly(index))))
 
-    entry, ids = maps.frames.dataset, maps.frames.ids
-
-    def counted(index: int) -> tuple[PixelCounts, PixelCounts, UnitBins, KitCounts]:
+    def second(index: int) -> tuple[_Second, PixelCounts]:
         score, label = maps.anomaly(index)
-        return (
-            PixelCounts.of(score, label),  # at the frame's own pivots, which are few
-            PixelCounts.of(score, label, pivots),
+        own = PixelCounts.of(score, label)  # at the frame's own pivots, which are few
+        kept = _Second(
+            own.normal,
+            own.anomaly,
+            average_precision(own) if own.normal and own.anomaly else None,
+            FrameValues.of(own),
             UnitBins.of(score, label),
             KitCounts.of(score, label, frame=ids[index]),
         )
+        return kept, PixelCounts.of(score, label, pivots)
 
-    own_counts: list[PixelCounts] = []
-    bins: list[UnitBins] = []
-    kits: list[KitCounts] = []
+    seconds: list[_Second] = []
 
     def of_all() -> Iterator[PixelCounts]:
-        for own, counts, unit_bins, kit_counts in maps.each(counted):
-            own_counts.append(own)
-            bins.append(unit_bins)
-            kits.append(kit_counts)
+        for kept, counts in maps.each(second):
+            seconds.append(kept)
             yield counts
 
     counts = total(of_all())
     results.family("pixel", counts)
     results.flavours("counts", counts)
-    results.flavours("bins", total(bins))
-    results.flavours("frames", total(FrameValues.of(own) for own in own_counts))
-    if not (counts.normal and counts.anomaly):
-        rows = [_row(maps, i, own, None, None) for i, own in enumerate(own_counts)]
-        return _Anomalies(counts, threshold, tuple(rows), None, {})
-    if threshold is None:
+    results.flavours("bins", total(each.bins for each in seconds))
+    results.flavours("frames", total(each.values for each in seconds))
+    kit = results.kit(total(each.kit for each in seconds))
+    both = bool(counts.normal and counts.anomaly)
+    if threshold is None and both:
         threshold = best_f1(counts).threshold
+    if threshold is None:
+        reason = "no threshold is known: best F1 is not defined, and none was given."
+        names = [name for name, each in METRICS.items() if each.family == "component"]
+        results.undefined.update(dict.fromkeys(names, reason))
+        rows = [_row(i, each, None) for i, each in zip(ids, seconds, strict=True)]
+        return _Anomalies(counts, None, tuple(rows), None, {})
 
-    grid = confidence.grid_of(counts)
-    kit = results.kit(total(kits))
-    minimum = MinimumSizes(entry.predicted_px, entry.labelled_px)
     cut = threshold
+    grid = confidence.grid_of(counts) if both else None
 
-    def third(index: int) -> tuple[FrameGrid, ComponentCounts, int, ComponentCounts | None]:
+    def third(index: int) -> _Third:
         score, label = maps.anomaly(index)
-        flagged = int(np.count_nonzero((score >= cut) & (label == NORMAL)))
-        components = ComponentCounts.of(score, label, cut, minimum)
-        kit_found = kit_components(score, label, kit.threshold, minimum) if kit else None
-        return FrameGrid.of(score, label, grid), components, flagged, kit_found
+        return _Third(
+            ComponentCounts.of(score, label, cut, minimum),
+            int(np.count_nonzero((score >= cut) & (label == NORMAL))),
+            None if grid is None else FrameGrid.of(score, label, grid),
+            None if kit is None else kit_components(score, label, kit.threshold, minimum),
+        )
 
     thirds = list(maps.each(third))
-    grids, components, flags, kit_founds = zip(*thirds, strict=True)
+    components = [each.components for each in thirds]
     results.family("component", total(components))
-    if kit:
-        results.flavours("kit_components", total(kit_founds))
-    stacked = confidence.stacked(grids)
-    rows = [
-        _row(maps, i, *each)
-        for i, each in enumerate(zip(own_counts, components, flags, strict=True))
-    ]
-    intervals = _intervals(maps.frames, stacked, components, results)
+    kit_found = [each.kit_components for each in thirds if each.kit_components is not None]
+    if kit_found:
+        results.flavours("kit_components", total(kit_found))
+    grids = [each.grid for each in thirds if each.grid is not None]
+    stacked = confidence.stacked(grids) if grids else None
+    intervals = _intervals(maps.frames, stacked, components, results) if stacked else {}
+    rows = [_row(i, *each) for i, *each in zip(ids, seconds, thirds, strict=True)]
     return _Anomalies(counts, threshold, tuple(rows), stacked, intervals)
 
 
-def _row(
-    maps: _Maps, index: int, own: PixelCounts, found: ComponentCounts | None, flagged: int | None
-) -> FrameRow:
-    tp, fn, fp = finds(found, FOUND_TAU) if found is not None else (0, 0, 0)
+def _row(frame_id: str, second: _Second, third: _Third | None) -> FrameRow:
+    tp, fn, fp = finds(third.components, FOUND_TAU) if third else (0, 0, 0)
     return FrameRow(
-        id=maps.frames.ids[index],
-        pixels=own.normal + own.anomaly,
-        anomalous=own.anomaly,
-        average_precision=average_precision(own) if own.normal and own.anomaly else None,
-        fpr=flagged / own.normal if own.normal and flagged is not None else None,
+        id=frame_id,
+        pixels=second.normal + second.anomaly,
+        anomalous=second.anomaly,
+        average_precision=second.average_precision,
+        fpr=third.flagged / second.normal if third and second.normal else None,
         found=tp,
         missed=fn,
         invented=fp,
@@ -264,7 +288,7 @@ def _row(
 
 
 def _intervals(
-    frames: Frames, grid: GridCounts, components: Iterable[ComponentCounts], results: _Results
+    frames: Frames, grid: GridCounts, components: Sequence[ComponentCounts], results: _Results
 ) -> dict[str, Interval]:
     """95 % intervals of the pixel and component metrics, over frames or, where known, scenes."""
     groups = frames.scenes()

@@ -1,6 +1,5 @@
 """The verb `run`: score a data set with methods, evaluate the maps, save the runs."""
 
-import dataclasses
 import datetime
 import hashlib
 import shutil
@@ -15,10 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from harness import pictures, provenance, score_files, store
+from harness import provenance, score_files, store
 from harness.data import Frames
 from harness.errors import HarnessError, MethodError, RunError, unknown_name
-from harness.evaluate import ClassesOf, Evaluation, evaluate
+from harness.evaluate import evaluate
 from harness.method import (
     Method,
     load_method,
@@ -30,11 +29,11 @@ from harness.method import (
 )
 from harness.metrics import METRIC_VERSION
 from harness.metrics.classes import ClassCounts
-from harness.metrics.pixel import curve, total
+from harness.metrics.pixel import total
 from harness.metrics.score_map import checked
+from harness.record import save, threshold_facts
 from harness.types import Classes, Frame, Image, Prediction, Run, Score
 
-SHOWN = 6  # frames with pictures in each run: the same ones for every method, and its own worst
 WRITERS = 2  # threads that compress and write maps while the next image computes
 
 Progress = Callable[[str, int, int], None]
@@ -145,45 +144,6 @@ def run(
             for planned in group:
                 _finish(planned, group, frames, out, keep_scores, command, progress, threshold)
     return [store.load_run(out / frames.dataset.name / planned.run_id) for planned in plans]
-
-
-def rescore(root: Path, saved: Run, frames: Frames, *, progress: Progress) -> tuple[Run, bool]:
-    """The run with its numbers recomputed from kept maps, and whether they agree to the last bit.
-
-    Raises:
-        RunError: the maps were not kept, or the data are not the ones that were scored.
-    """
-    scores = store.run_folder(root, saved) / "scores"
-    if not scores.is_dir():
-        raise RunError(
-            f"{saved.dataset}/{saved.id}: its score maps were not kept; score again with "
-            "--again --keep-scores, then rescore."
-        )
-    if frames.fingerprint() != saved.fingerprint:
-        raise RunError(
-            f"{saved.dataset}/{saved.id}: the data under the data root are not those that were "
-            f"scored (fingerprint {frames.fingerprint()[:12]}, the run has "
-            f"{saved.fingerprint[:12]}). Give the --data-root of that run."
-        )
-    progress(f"{saved.dataset}: counting {saved.id}", 0, len(frames))
-    found = evaluate(
-        frames,
-        lambda frame_id: score_files.read(score_files.find(scores, frame_id)),
-        classes_of=_kept_classes(scores.parent / "classes"),
-        threshold=saved.threshold_given,
-    )
-    # The ECE needs confidences, which are counted while scoring and not kept.
-    before = {name: value for name, value in saved.metrics.items() if name != "ECE"}
-    found.metrics.pop("ECE", None)
-    agree = found.metrics == before
-    fresh = dataclasses.replace(
-        saved,
-        metrics={**found.metrics, **{k: v for k, v in saved.metrics.items() if k == "ECE"}},
-        undefined={k: v for k, v in found.undefined.items() if k != "ECE"},
-        intervals=found.intervals,
-        metric_version=METRIC_VERSION,
-    )
-    return fresh, agree
 
 
 def _score(group: Sequence[Planned], frames: Frames, out: Path, progress: Progress) -> None:
@@ -356,98 +316,21 @@ def _finish(
             "machine": {**provenance.machine(), **method.environment()},
             "data": frames.where,
             "command": command,
-            "threshold": {
-                "value": evaluation.threshold if evaluation else None,
-                "from": "best F1 on the evaluated labels (oracle)"
-                if threshold is None
-                else "given",
-            },
+            "threshold": threshold_facts(evaluation, threshold),
             "seconds_per_frame_median": float(np.median(seconds)),
             # One forward pass served all of these; the seconds are those of the whole step.
             "shared_forward_with": [p.name for p in group if p is not planned],
         },
     )
-    store.save(
+    save(
         out,
         saved,
-        frames=_frame_table(frames, evaluation, seconds),
-        curve=_curve_table(evaluation),
-        grid=_grid_arrays(evaluation),
-        pictures=_pictures(frames, evaluation, score_of),
+        evaluation,
+        frames,
+        score_of,
+        seconds=seconds,
         keep_scores=keep_scores or evaluation is None,
     )
-
-
-def _frame_table(frames: Frames, evaluation: Evaluation | None, seconds: list[float]) -> Any:
-    if evaluation is None or not evaluation.rows:
-        return store.table_of({"id": list(frames.ids), "seconds": seconds})
-    rows = evaluation.rows
-    return store.table_of(
-        {
-            "id": [row.id for row in rows],
-            "pixels": [row.pixels for row in rows],
-            "anomalous": [row.anomalous for row in rows],
-            "AP": [row.average_precision for row in rows],
-            "FPR": [row.fpr for row in rows],
-            "found": [row.found for row in rows],
-            "missed": [row.missed for row in rows],
-            "invented": [row.invented for row in rows],
-            "seconds": seconds,
-        }
-    )
-
-
-def _curve_table(evaluation: Evaluation | None) -> Any:
-    if evaluation is None or evaluation.grid is None or evaluation.counts is None:
-        return None
-    points = curve(evaluation.counts)
-    return store.table_of(
-        {
-            "threshold": points.threshold,
-            "tpr": points.tpr,
-            "fpr": points.fpr,
-            "precision": points.precision,
-        }
-    )
-
-
-def _grid_arrays(evaluation: Evaluation | None) -> dict[str, Any] | None:
-    if evaluation is None or evaluation.grid is None:
-        return None
-    grid = evaluation.grid
-    return {
-        "thresholds": grid.grid.thresholds,
-        "tied": grid.grid.tied,
-        "normal": grid.normal,
-        "anomaly": grid.anomaly,
-    }
-
-
-def _pictures(
-    frames: Frames, evaluation: Evaluation | None, score_of: Callable[[str], Score]
-) -> dict[str, bytes]:
-    """Thumbnails of a few frames: the same ones for every method, and the method's worst."""
-    anomalous = [
-        i for i, row in enumerate(evaluation.rows if evaluation else ()) if row.average_precision
-    ] or list(range(len(frames)))
-    chosen = {anomalous[i] for i in np.linspace(0, len(anomalous) - 1, SHOWN - 1).astype(int)}
-    if evaluation and evaluation.rows:
-        rows = evaluation.rows
-        chosen.add(min(anomalous, key=lambda i: rows[i].average_precision or 0.0))
-    files = {}
-    for index in sorted(chosen):
-        frame = frames[index]
-        files[f"{frame.id}.image.webp"] = pictures.webp(pictures.image_picture(frame.image))
-        files[f"{frame.id}.score.webp"] = pictures.webp(pictures.score_picture(score_of(frame.id)))
-        if frame.label is not None:
-            files[f"{frame.id}.label.webp"] = pictures.webp(pictures.label_picture(frame.label))
-    return files
-
-
-def _kept_classes(folder: Path) -> ClassesOf | None:
-    if not folder.is_dir():
-        return None
-    return lambda frame_id: score_files.read_classes(folder / f"{frame_id}.png")
 
 
 def _groups(plans: Sequence[Planned]) -> list[list[Planned]]:

@@ -102,6 +102,11 @@ def header(path: Path) -> Header:
         raise ScoreError(f"{path}: not a readable score map ({error}).") from error
 
 
+def there(folder: Path, frame_id: str) -> bool:
+    """Whether `folder` holds a score file of the frame `frame_id`."""
+    return any((folder / f"{frame_id}{suffix}").is_file() for suffix in SUFFIXES)
+
+
 def find(folder: Path, frame_id: str) -> Path:
     """The one score file of the frame `frame_id` in `folder`.
 

@@ -14,7 +14,8 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from harness import score_files, store
 from harness.data import load_frames
 from harness.errors import HarnessError, MethodError, RunError, ScoreError, UnknownName
-from harness.run import build, rescore, run
+from harness.rescore import rescore
+from harness.run import build, run
 
 FRAMES = 10
 DATASET = "smiyc_anomaly21_val"

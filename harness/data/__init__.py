@@ -8,10 +8,19 @@ from typing import Literal
 from harness.data.catalog import DATASETS, Dataset
 from harness.data.custom import described
 from harness.data.folder import Found, find, place
-from harness.data.frames import Drawn, Frames
+from harness.data.frames import Drawn, Frames, scenes
 from harness.errors import DataError, unknown_name
 
-__all__ = ["DATASETS", "Dataset", "Frames", "Status", "dataset_names", "load_frames", "status"]
+__all__ = [
+    "DATASETS",
+    "Dataset",
+    "Frames",
+    "Status",
+    "dataset_names",
+    "load_frames",
+    "scenes",
+    "status",
+]
 
 
 @dataclass(frozen=True)

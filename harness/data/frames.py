@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Protocol
@@ -113,9 +113,7 @@ class Frames:
 
     def scenes(self) -> tuple[str, ...]:
         """The scene of each frame, by the data set's rule; a frame that fits no rule is its own."""
-        rule = re.compile(self.dataset.scene) if self.dataset.scene else None
-        matches = [rule and rule.fullmatch(frame_id) for frame_id in self.ids]
-        return tuple(m[1] if m else i for m, i in zip(matches, self.ids, strict=True))
+        return scenes(self.dataset, self.ids)
 
     def take(self, indices: Sequence[int]) -> "Frames":
         """The same frames, only these, in the order of `indices`; flags are kept."""
@@ -140,3 +138,11 @@ class Frames:
             known = fingerprints.fingerprint(self)
             fingerprints.remember(key, known)
         return known
+
+
+def scenes(dataset: Dataset, ids: Iterable[str]) -> tuple[str, ...]:
+    """The scene of each frame id, by the data set's rule; an id that fits no rule is its own."""
+    rule = re.compile(dataset.scene) if dataset.scene else None
+    return tuple(
+        match[1] if rule and (match := rule.fullmatch(frame_id)) else frame_id for frame_id in ids
+    )

@@ -1,0 +1,148 @@
+"""Numbers from score maps that already lie on disk: a folder's, or those that a run kept."""
+
+import dataclasses
+import datetime
+from pathlib import Path
+
+from harness import provenance, score_files, store
+from harness.data import Frames
+from harness.errors import RunError, ScoreError
+from harness.evaluate import Evaluation, evaluate
+from harness.metrics import METRIC_VERSION
+from harness.record import save, threshold_facts
+from harness.run import Progress
+from harness.types import Run
+
+
+def evaluate_folder(folder: Path, frames: Frames, *, threshold: float | None = None) -> Evaluation:
+    """Every metric of the score maps in `folder`, one file per frame id.
+
+    Args:
+        folder: holds the maps, or `scores/` with the maps and, if there are any, `classes/` with
+            the predicted train ids.
+        frames: with labels.
+        threshold: of component metrics; default: that of best F1.
+
+    Raises:
+        ScoreError: a map is missing, damaged, or does not fit its frame; all missing ones are named
+            before any is read.
+    """
+    scores = _scores(folder)
+    missing = [i for i in frames.ids if not score_files.there(scores, i)]
+    if missing:
+        more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
+        raise ScoreError(
+            f"{scores}: {len(missing)} of {len(frames)} score maps are missing: "
+            f"{', '.join(missing[:5])}{more}. One file per frame id is expected, ending in "
+            f"{' or '.join(score_files.SUFFIXES)}."
+        )
+    classes = scores.parent / "classes"
+    with_classes = all((classes / f"{i}.png").is_file() for i in frames.ids)
+    return evaluate(
+        frames,
+        lambda frame_id: score_files.read(score_files.find(scores, frame_id)),
+        classes_of=(lambda frame_id: score_files.read_classes(classes / f"{frame_id}.png"))
+        if with_classes
+        else None,
+        threshold=threshold,
+    )
+
+
+def folder_run(
+    folder: Path,
+    frames: Frames,
+    *,
+    name: str,
+    threshold: float | None = None,
+    out: Path | None = None,
+    command: str = "",
+) -> Run:
+    """The run of kind "submission" that the maps in `folder` make; saved below `out`, if given.
+
+    Its id hashes the maps' bytes, the data set's fingerprint and the version of the metrics.
+    """
+    evaluation = evaluate_folder(folder, frames, threshold=threshold)
+    scores = _scores(folder)
+    hashes = {i: provenance.file_sha256(score_files.find(scores, i)) for i in frames.ids}
+    facts = {
+        "maps": hashes,
+        "fingerprint": frames.fingerprint(),
+        "metric_version": METRIC_VERSION,
+        "threshold": threshold,
+    }
+    run = Run(
+        id=f"{name}-{provenance.digest(facts)[:10]}",
+        kind="submission",
+        method=name,
+        options={},
+        dataset=frames.dataset.name,
+        frames=len(frames),
+        fingerprint=frames.fingerprint(),
+        metric_version=METRIC_VERSION,
+        metrics=evaluation.metrics,
+        undefined=evaluation.undefined,
+        intervals=evaluation.intervals,
+        flags=frames.flags,
+        finished=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        provenance={
+            "code": provenance.code(),
+            "maps": provenance.digest(hashes),
+            "versions": provenance.versions(),
+            "machine": provenance.machine(),
+            "data": frames.where,
+            "command": command,
+            "threshold": threshold_facts(evaluation, threshold),
+        },
+    )
+    if out is not None:
+        with store.locked(store.partial_folder(out, run.dataset, run.id)):
+            save(
+                out,
+                run,
+                evaluation,
+                frames,
+                lambda frame_id: score_files.read(score_files.find(scores, frame_id)),
+                seconds=[],
+                keep_scores=False,
+            )
+    return run
+
+
+def rescore(root: Path, saved: Run, frames: Frames, *, progress: Progress) -> tuple[Run, bool]:
+    """The run with its numbers recomputed from kept maps, and whether they agree to the last bit.
+
+    Raises:
+        RunError: the maps were not kept, or the data are not the ones that were scored.
+    """
+    scores = store.run_folder(root, saved) / "scores"
+    if not scores.is_dir():
+        raise RunError(
+            f"{saved.dataset}/{saved.id}: its score maps were not kept; score again with "
+            "--again --keep-scores, then rescore."
+        )
+    if frames.fingerprint() != saved.fingerprint:
+        raise RunError(
+            f"{saved.dataset}/{saved.id}: the data under the data root are not those that were "
+            f"scored (fingerprint {frames.fingerprint()[:12]}, the run has "
+            f"{saved.fingerprint[:12]}). Give the --data-root of that run."
+        )
+    progress(f"{saved.dataset}: counting {saved.id}", 0, len(frames))
+    found = evaluate_folder(scores.parent, frames, threshold=saved.threshold_given)
+    # The ECE needs confidences, which are counted while scoring and not kept.
+    before = {name: value for name, value in saved.metrics.items() if name != "ECE"}
+    found.metrics.pop("ECE", None)
+    agree = found.metrics == before
+    fresh = dataclasses.replace(
+        saved,
+        metrics={**found.metrics, **{k: v for k, v in saved.metrics.items() if k == "ECE"}},
+        undefined={k: v for k, v in found.undefined.items() if k != "ECE"},
+        intervals=found.intervals,
+        metric_version=METRIC_VERSION,
+    )
+    return fresh, agree
+
+
+def _scores(folder: Path) -> Path:
+    if not folder.is_dir():
+        raise ScoreError(f"{folder}: no such folder; one with score maps was expected.")
+    return folder / "scores" if (folder / "scores").is_dir() else folder
