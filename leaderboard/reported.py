@@ -2,14 +2,15 @@
 
 import csv
 import re
-from collections.abc import Set
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, fields
 from decimal import Decimal
+from functools import cache
 from pathlib import Path
 
 from harness.data.catalog import DATASETS
 from harness.errors import unknown_name
-from harness.metrics import METRICS
+from harness.metrics import METRICS, OFFICIAL
 from harness.metrics.flavours import FLAVOURS
 
 FILE = Path(__file__).with_name("reported.csv")
@@ -56,18 +57,23 @@ class PrintedMetric:
     title: str
     higher_is_better: bool
     meaning: str
+    of: str = ""  # the metric in METRICS that it claims to be; "": none
 
 
 PRINTED = {
-    "discal.FPR95": PrintedMetric("FPR95", False, "FPR at the first TPR strictly above 0.95."),
+    "discal.FPR95": PrintedMetric(
+        "FPR95", False, "FPR at the first TPR strictly above 0.95.", of="FPR95"
+    ),
     "mAcc": PrintedMetric(
         "mAcc", True, "As MultiShiftSeg prints it; its code computes the accuracy over all pixels."
     ),
-    "mIoU": PrintedMetric("mIoU", True, "Mean IoU of the 19 Cityscapes classes."),
-    "quoted.AP": PrintedMetric("AP", True, "Printed as AP; the definition is not stated."),
-    "quoted.AUROC": PrintedMetric("AUROC", True, "Printed as AUROC; the code is not stated."),
+    "mIoU": PrintedMetric("mIoU", True, "Mean IoU of the 19 Cityscapes classes.", of="mIoU"),
+    "quoted.AP": PrintedMetric("AP", True, "Printed as AP; the definition is not stated.", of="AP"),
+    "quoted.AUROC": PrintedMetric(
+        "AUROC", True, "Printed as AUROC; the code is not stated.", of="AUROC"
+    ),
     "quoted.FPR95": PrintedMetric(
-        "FPR95", False, "Printed as FPR95; which of its definitions is not stated."
+        "FPR95", False, "Printed as FPR95; which of its definitions is not stated.", of="FPR95"
     ),
     "retrieval.mAP": PrintedMetric("mAP", True, "Mean average precision of retrieved patches."),
     "segment.AP": PrintedMetric(
@@ -147,6 +153,80 @@ def reported(file: Path = FILE) -> tuple[Reported, ...]:
     return tuple(figure for _, figure in figures.values())
 
 
+@dataclass(frozen=True)
+class ReportedRow:
+    """The figures that one source prints of one method on one data set: a row that never ranks."""
+
+    dataset: str
+    split: str
+    condition: str
+    method: str
+    network: str
+    protocol: str
+    source: str
+    address: str
+    table_or_file: str
+    values: Mapping[str, Reported]  # by column: the metric that the figure claims to be
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What differs from a measured run, without repetition."""
+        return tuple(dict.fromkeys(f.note for f in self.values.values() if f.note))
+
+
+def reported_rows(
+    dataset: str, shown: Sequence[str] = OFFICIAL["pixel"], file: Path = FILE
+) -> tuple[ReportedRow, ...]:
+    """The published figures on `dataset` as rows, those with a column in `shown` only.
+
+    By the first column of `shown`, best first; rows without it follow by name. Where a column's
+    figure is a flavour (`figure.metric` is not the column's name) it was computed otherwise.
+    """
+    found: dict[tuple[str, ...], dict[str, Reported]] = {}
+    for figure in _of(file).get(dataset, ()):
+        column = column_of(figure.metric)
+        if column in shown:
+            facts = tuple(str(getattr(figure, name)) for name in _SHARED)
+            found.setdefault(facts, {})[column] = figure
+    rows = [
+        ReportedRow(**dict(zip(_SHARED, facts, strict=True)), values=values)
+        for facts, values in found.items()
+    ]
+
+    def standing(row: ReportedRow) -> tuple[object, ...]:
+        first = row.values.get(shown[0]) if shown else None
+        if first is None:
+            return (1, 0, row.method.casefold(), row.network, row.source)
+        value = -first.value if first.higher_is_better else first.value
+        return (0, value, row.method.casefold(), row.network, row.source)
+
+    return tuple(sorted(rows, key=standing))
+
+
+def column_of(metric: str) -> str:
+    """The metric of ours that a published one claims to be; "" where it is something else.
+
+    >>> column_of("ood_metrics.AUPR"), column_of("segment.AP")
+    ('AP', '')
+    """
+    if metric in METRICS:
+        return metric
+    return FLAVOURS[metric].of if metric in FLAVOURS else PRINTED[metric].of
+
+
+@cache
+def _of(file: Path) -> Mapping[str, tuple[Reported, ...]]:
+    """The figures of `file` by data set; read once."""
+    found: dict[str, list[Reported]] = {}
+    for figure in reported(file):
+        found.setdefault(figure.dataset, []).append(figure)
+    return {dataset: tuple(figures) for dataset, figures in found.items()}
+
+
+_SHARED = (
+    *("dataset", "split", "condition", "method", "network", "protocol"),
+    *("source", "address", "table_or_file"),
+)
 _COLUMNS = tuple(field.name for field in fields(Reported))
 _MAY_BE_EMPTY = frozenset({"condition", "network", "spread", "note"})
 _METRIC_NAMES = {

@@ -1,46 +1,62 @@
-"""What the page shows of a data set and of each run on it, as values for the templates."""
+"""What the static page shows of a data set: its rows in each metric family, and their pictures."""
 
 import hashlib
 import re
-import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from harness.data.catalog import DATASETS
-from harness.metrics import METRICS
+from harness.metrics import FAMILIES, OFFICIAL
 from harness.types import Run
-from leaderboard.ranks import SHOWN, Board, Row, value
-from leaderboard.strips import Picture, Strip, strips, withheld
-from leaderboard.table import MISSING, differing_options
+from leaderboard.cells import differing_options, network, number_text
+from leaderboard.facts import Fact, command, facts, milliseconds
+from leaderboard.marks import Mark
+from leaderboard.ranks import RANKED, Board, Group, Row, Rule, boards, described, value
+from leaderboard.reported import ReportedRow, reported_rows
+from leaderboard.rows import ranked
+from leaderboard.seeds import Fold
+from leaderboard.strips import Strip, strips, withheld
 
-SIDE_BY_SIDE = 12  # so many of the best runs stand beside each other in a data set's pictures
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One metric of one run, as it is shown."""
-
-    metric: str
-    text: str
-    value: float | None  # what the column is sorted by
-    interval: str = ""
-    mark: str = ""  # "best", "second" or ""
+PICTURED = 24  # so many rows of a data set have pictures on the page, which bounds its size
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One run as it is shown: a line of a table, and what opens below it."""
+    """One row as it is shown, whatever the family: its names, and what opens below it."""
 
-    row: Row
+    run: Run
+    runs: tuple[Run, ...]
+    spreads: Mapping[str, float]
     network: str
     options: str
-    cells: tuple[Cell, ...]
+    marks: tuple[Mark, ...]
     milliseconds: float | None  # per frame
-    facts: tuple[tuple[str, str, str], ...]  # (what, short text, full text or "")
+    facts: tuple[Fact, ...]
     command: tuple[str, ...]  # words, quoted for a shell
-    strips: tuple[Strip, ...]
+    strips: tuple[Strip, ...] = ()
+
+
+@dataclass(frozen=True)
+class Line:
+    """An entry in the ranked table of one family."""
+
+    entry: int  # position in Section.entries
+    standings: tuple[tuple[int | None, float | None], ...] = ()  # (place, score) by each rule
+    best: frozenset[str] = frozenset()
+    second: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Family:
+    """A metric family of a data set: its columns, its rules, and its tables."""
+
+    name: str
+    columns: tuple[str, ...]
+    rules: tuple[Rule, ...]  # the first one made the order of the lines
+    tables: tuple[tuple[str, tuple[Line, ...]], ...]  # (caption, lines); the first one counts
+    unranked: tuple[Line, ...]
+    reported: tuple[ReportedRow, ...]
 
 
 @dataclass(frozen=True)
@@ -55,183 +71,146 @@ class Section:
     frames_known: int | None
     notes: tuple[str, ...]
     positives: str  # share of anomalous pixels, in per cent
-    tables: tuple[tuple[str, tuple[Entry, ...]], ...]  # (caption, entries), ranked
-    unranked: tuple[Entry, ...]
+    entries: tuple[Entry, ...]
+    families: tuple[Family, ...]  # at least one
     withheld: str  # why there are no pictures, or ""
-    frames: tuple[tuple[str, Strip, tuple[tuple[Entry, Picture], ...]], ...]  # side by side
 
 
-def section(board: Board, root: Path, with_images: bool, files: dict[str, Path]) -> Section:
-    """The data set of `board` as it is shown; notes the files of its pictures in `files`."""
-    entry = DATASETS.get(board.dataset)
-    runs = [row.run for group in board.groups for row in group.rows]
-    runs += [row.run for row in board.unranked]
-    why_not = withheld(board.dataset, runs, with_images)
-    texts = dict(
-        zip(((run.id, run.finished) for run in runs), differing_options(runs), strict=True)
-    )
+def section(
+    dataset: str,
+    runs: Sequence[Run],
+    marks: Mapping[tuple[str, str], tuple[Mark, ...]],
+    root: Path,
+    with_images: bool,
+    files: dict[str, Path],
+) -> Section:
+    """The data set as it is shown; notes the files of its pictures in `files`.
 
-    def entries(rows: Iterable[Row]) -> tuple[Entry, ...]:
-        return tuple(
-            _entry(
-                row,
-                texts[row.run.id, row.run.finished],
-                () if why_not else strips(root, row.run, files),
+    Args:
+        dataset: its name, of the catalogue or not.
+        runs: all runs on it.
+        marks: those of the runs.
+        root: the folder of the runs, where their thumbnails lie.
+        with_images: shows pictures that may not be shown in public.
+        files: name on the page to source.
+    """
+    known = DATASETS.get(dataset)
+    why_not = withheld(dataset, runs, with_images)
+    known_rows = _Rows()
+    families = [
+        _family(name, board, known_rows) for name in _families(dataset, runs)
+        for board in boards(runs, shown=OFFICIAL[name], rule=Rule.of(name))
+    ]  # fmt: skip
+    rows, entries = known_rows.all(), []
+    for row, options in zip(rows, differing_options([row.run for row in rows]), strict=True):
+        its = marks.get((dataset, row.run.id), ())
+        pictured = not why_not and len(entries) < PICTURED
+        entries.append(
+            Entry(
+                run=row.run,
+                runs=row.runs,
+                spreads=row.spreads,
+                network=network(row.run),
+                options=options,
+                marks=its,
+                milliseconds=milliseconds(row.run),
+                facts=facts(row.run, row.runs, its),
+                command=command(row.run, row.runs),
+                strips=strips(root, row.runs[0], files) if pictured else (),
             )
-            for row in rows
         )
-
-    tables = []
-    for group in board.groups:
-        caption = ""
-        if len(board.groups) > 1:
-            caption = f"data {group.fingerprint[:10]}, metrics version {group.metric_version}"
-            caption += f", protocol {group.protocol}" if group.protocol else ""
-        tables.append((caption, entries(group.rows)))
     return Section(
-        anchor=_anchor(board.dataset),
-        dataset=board.dataset,
-        title=entry.title if entry else board.dataset,
-        paper=entry.paper if entry else "",
-        licence=entry.licence if entry else "",
-        frames_known=entry.frames if entry else None,
-        notes=entry.notes if entry else (),
-        positives=next((_plain(row.run, "positives") for g in board.groups for row in g.rows), ""),
-        tables=tuple(tables),
-        unranked=entries(board.unranked),
+        anchor=anchor(dataset),
+        dataset=dataset,
+        title=known.title if known else dataset,
+        paper=known.paper if known else "",
+        licence=known.licence if known else "",
+        frames_known=known.frames if known else None,
+        notes=known.notes if known else (),
+        positives=_positives(row.run for row in rows if row.run.ranks),
+        entries=tuple(entries),
+        families=tuple(families),
         withheld=why_not,
-        frames=_side_by_side(tables[0][1] if tables else ()),
     )
 
 
-def _entry(row: Row, options: str, pictures: tuple[Strip, ...]) -> Entry:
-    run = row.run
-    per_frame = run.provenance.get("seconds_per_frame_median") or (
-        run.seconds / run.frames if run.frames else 0
-    )
-    return Entry(
-        row=row,
-        network=str(run.options.get("network") or ""),
-        options=options,
-        cells=tuple(_cell(row, metric) for metric in SHOWN),
-        milliseconds=1000 * float(per_frame) or None,
-        facts=tuple((what, short, full) for what, short, full in _facts(row) if short),
-        command=_command(run),
-        strips=pictures,
-    )
+def anchor(dataset: str) -> str:
+    """The data set's name as a fragment of an address and a file's name; odd names get a hash.
 
-
-def _cell(row: Row, metric: str) -> Cell:
-    found = value(row.run, metric)
-    interval = row.run.intervals.get(metric)
-    return Cell(
-        metric,
-        text=MISSING if found is None else f"{100 * found:.2f}",
-        value=found,
-        interval=f"[{100 * interval.low:.1f}, {100 * interval.high:.1f}]" if interval else "",
-        mark="best" if metric in row.best else "second" if metric in row.second else "",
-    )
-
-
-def _facts(row: Row) -> Iterable[tuple[str, str, str]]:
-    """What is known about how the run was made: (what, short text, full text or "")."""
-    run = row.run
-    known = run.provenance
-    code = _mapping(known, "code")
-    revision = str(code.get("revision") or "")
-    dirty = " with uncommitted changes" if code.get("dirty") else ""
-    yield "run", f"{run.dataset}/{run.id}", ""
-    yield "ranks", ", ".join(f"{metric} {rank}" for metric, rank in row.ranks.items()), ""
-    for name in sorted(run.metrics.keys() - set(SHOWN)):
-        title = METRICS[name].title if name in METRICS else name
-        yield title[:1].lower() + title[1:], _plain(run, name), ""
-    undefined = [f"{metric}: {why}" for metric, why in sorted(run.undefined.items())]
-    yield "undefined", "; ".join(undefined), ""
-    yield "frames", str(run.frames), ""
-    yield "options", _pairs(run.options), ""
-    yield "trained on", ", ".join(run.trained_on), ""
-    yield "code", revision[:12] + dirty, revision
-    weights = _mapping(known, "weights")
-    short = ", ".join(f"{role} {str(sha)[:12]}" for role, sha in sorted(weights.items()))
-    yield "weights (sha256)", short, _pairs(weights)
-    sources = _mapping(known, "sources")
-    yield "sources", ", ".join(sorted(sources)), _pairs(sources)
-    yield "data (fingerprint)", run.fingerprint[:12], run.fingerprint
-    yield "metrics", f"version {run.metric_version}", ""
-    yield "versions", _pairs(_mapping(known, "versions"), joint=" "), ""
-    machine = sorted(_mapping(known, "machine").items())
-    yield "machine", ", ".join(f"{v} cores" if k == "cores" else str(v) for k, v in machine), ""
-    together = [str(name) for name in known.get("shared_forward_with") or ()]
-    time = f"{run.seconds:.1f} s in the method" if run.seconds else ""
-    yield "time", time + (f", shared with {', '.join(together)}" if together and time else ""), ""
-    yield "finished", run.finished, ""
-
-
-def _plain(run: Run, name: str) -> str:
-    found, metric = value(run, name), METRICS.get(name)
-    if found is None:
-        return ""
-    return f"{100 * found:.2f} %" if metric and metric.unit == "%" else f"{found:.5g}"
-
-
-def _mapping(known: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    found = known.get(key)
-    return found if isinstance(found, Mapping) else {}
-
-
-def _pairs(mapping: Mapping[str, Any], joint: str = "=") -> str:
-    return ", ".join(
-        f"{key}{joint}{found}" for key, found in sorted(mapping.items()) if found not in ("", None)
-    )
-
-
-def _command(run: Run) -> tuple[str, ...]:
-    """The words of the command that makes the run again, with every option that has a value."""
-    if run.kind != "run":
-        return ("harness", "evaluate", "SCORES", "--dataset", shlex.quote(run.dataset))
-    words = ["harness", "run", "--method", run.method, "--dataset", run.dataset]
-    for key, option in run.options.items():
-        if option in ("", None):
-            continue
-        if key in ("network", "weights", "device", "precision", "seed"):
-            words += [f"--{key}", str(option)]
-        else:
-            words += ["--set", f"{key}={option}"]
-    if "limited" in run.flags:
-        words += ["--limit", str(run.frames)]
-    return tuple(shlex.quote(word) for word in words)
-
-
-def _side_by_side(
-    entries: Sequence[Entry],
-) -> tuple[tuple[str, Strip, tuple[tuple[Entry, Picture], ...]], ...]:
-    """Per frame that several runs show: image and label, and the heat maps of the best runs."""
-    shown = entries[:SIDE_BY_SIDE]
-    frames: dict[str, list[tuple[Entry, Strip]]] = {}
-    for entry in shown:
-        for strip in entry.strips:
-            frames.setdefault(strip.frame, []).append((entry, strip))
-    rows = []
-    for frame, theirs in sorted(frames.items()):
-        if len(theirs) < 2 or len(theirs) < len(shown) / 2:
-            continue
-        heat = tuple(
-            (entry, picture)
-            for entry, strip in theirs
-            for picture in strip.pictures
-            if picture.part == "score"
-        )
-        facts = tuple(picture for picture in theirs[0][1].pictures if picture.part != "score")
-        rows.append((frame, Strip(frame, facts), heat))
-    return tuple(rows)
-
-
-def _anchor(dataset: str) -> str:
-    """The data set's name as a fragment of an address; odd names get a hash.
-
-    >>> _anchor("road_anomaly")
+    >>> anchor("road_anomaly")
     'road_anomaly'
     """
-    if re.fullmatch(r"[A-Za-z][\w-]*", dataset, re.ASCII) and dataset != "overall":
+    if re.fullmatch(r"[a-z][a-z0-9_]*", dataset) and dataset not in ("overall", "boards", "how"):
         return dataset
     return f"data-{hashlib.sha256(dataset.encode()).hexdigest()[:8]}"
+
+
+def rules(family: str) -> tuple[Rule, ...]:
+    """The rules that a reader can choose from; the first one is the default."""
+    single = [
+        Rule("single", (metric,))
+        for metric in OFFICIAL[family]
+        if described(metric).higher_is_better is not None
+    ]
+    several = (Rule.of(family), Rule.of(family, "borda")) if len(RANKED[family]) > 1 else ()
+    return (*several, *single)
+
+
+def _families(dataset: str, runs: Sequence[Run]) -> list[str]:
+    """The families that some run has a ranking metric of; else the first of the data set's own."""
+    there = {metric for run in runs for metric in run.metrics}
+    found = [name for name in FAMILIES if there & set(RANKED[name])]
+    own = DATASETS[dataset].metric_families if dataset in DATASETS else ()
+    return found or [own[0] if own else FAMILIES[0]]
+
+
+def _family(name: str, board: Board, rows: "_Rows") -> Family:
+    """The family's tables; enters the rows that no earlier family had in `rows`."""
+    chosen = rules(name)
+    tables = []
+    for group in board.groups:
+        folds = [Fold(row.run, row.runs, row.spreads) for row in group.rows]
+        by_rule = [ranked(folds, OFFICIAL[name], rule) for rule in chosen]
+        lines = tuple(
+            Line(
+                rows.position(row),
+                tuple((by[i].place, by[i].score) for by in by_rule),
+                row.best,
+                row.second,
+            )
+            for i, row in enumerate(group.rows)
+        )
+        tables.append((_caption(group) if len(board.groups) > 1 else "", lines))
+    return Family(
+        name,
+        OFFICIAL[name],
+        chosen,
+        tuple(tables),
+        tuple(Line(rows.position(row)) for row in board.unranked),
+        reported_rows(board.dataset, OFFICIAL[name]),
+    )
+
+
+class _Rows:
+    """The rows of a data set, each once, in the order in which the families show them."""
+
+    def __init__(self) -> None:
+        self.found: dict[tuple[str, ...], tuple[int, Row]] = {}
+
+    def position(self, row: Row) -> int:
+        """Where the row stands; it is entered where it is new."""
+        key = (*row.run.flags, "of", *(run.id for run in row.runs))
+        return self.found.setdefault(key, (len(self.found), row))[0]
+
+    def all(self) -> list[Row]:
+        """Every row that was entered."""
+        return [row for _, row in self.found.values()]
+
+
+def _caption(group: Group) -> str:
+    caption = f"data {group.fingerprint[:10]}, metrics version {group.metric_version}"
+    return caption + (f", {group.protocol}" if group.protocol else "")
+
+
+def _positives(runs: Iterable[Run]) -> str:
+    return next((number_text(run, "positives") for run in runs if value(run, "positives")), "")

@@ -1,18 +1,26 @@
 """Which rows a reader asked to see, and what a reader must know about a run at a glance."""
 
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from harness.data.catalog import DATASETS
 from harness.types import Run
-from leaderboard.ranks import Row, described, value
-from leaderboard.table import options_shown
+from leaderboard.cells import network, options_shown
+from leaderboard.rows import Row
+from leaderboard.site import FLAGS
 
 PAGE = 100  # rows
 
 PROXY, SEEN = "proxy outliers", "test data seen"
+MEANINGS = {
+    **FLAGS,
+    PROXY: "Some of its training data stood in for anomalies. It ranks; filter it away to compare "
+    "methods without such data.",
+    SEEN: "Frames of this data set, or of one that shares frames with it, were among its training "
+    "data. It ranks; judge for yourself what the numbers mean.",
+}
+"""What each mark says."""
 
 
 @dataclass(frozen=True)
@@ -38,27 +46,6 @@ def selected(rows: Iterable[Row], wanted: Wanted) -> list[Row]:
     ]
 
 
-def ordered(rows: Sequence[Row], metric: str) -> list[Row]:
-    """The rows, best value of `metric` first and rows without one last; "": the board's order.
-
-    Rows that do not rank stay behind those that do, so a flag never leads.
-    """
-    if not metric:
-        return list(rows)
-    falling = described(metric).higher_is_better is not False
-
-    def standing(row: Row) -> tuple[bool, float]:
-        found = value(row.run, metric)
-        return not row.run.ranks, math.inf if found is None else -found if falling else found
-
-    return sorted(rows, key=standing)
-
-
-def network(run: Run) -> str:
-    """The network that the method read; "" where it read none."""
-    return str(run.options.get("network") or "")
-
-
 def marks(run: Run) -> tuple[str, ...]:
     """The run's flags, and what its training data means for a comparison.
 
@@ -73,6 +60,11 @@ def marks(run: Run) -> tuple[str, ...]:
     if shared & set(run.trained_on):
         found.append(SEEN)
     return tuple(dict.fromkeys(found))
+
+
+def meaning(mark: str) -> str:
+    """What the mark says of a run."""
+    return MEANINGS.get(mark.partition(":")[0], "Shown, but not ranked.")
 
 
 def checkpoint(run: Run) -> str:

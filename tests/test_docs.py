@@ -11,8 +11,9 @@ printed again, on stdout or stderr, in any place, where
 - ten or more hex digits are an identity, which changes with the sources: any do;
 - another number with decimals may be off by 0.2, because other machines round differently.
 
-`make`, `git clone`, `cd` and servers (`harness board` without --html) are not run. What cannot
-run on every machine, such as a command on licensed images, is marked ```sh instead.
+`git clone`, `cd`, `make` (but for `make demo`, in a slow test) and servers (`harness board` without
+--html) are not run. What cannot run on every machine, such as a command on licensed images, is
+marked ```sh instead.
 """
 
 import os
@@ -33,6 +34,7 @@ from harness.method import method_names
 from harness.metrics import METRICS
 
 REPOSITORY = Path(__file__).parents[1]
+BIN = Path(sys.executable).parent
 ROOMS = ("harness", "methods", "submissions", "leaderboard", "benchmarks")
 DOCUMENTS = sorted(
     path.relative_to(REPOSITORY).as_posix()
@@ -126,31 +128,42 @@ def copy(tmp_path: Path) -> Path:
     return folder
 
 
+def check(command: Command, copy: Path, *, document: str, really: str = "") -> None:
+    """Runs `command` (or `really` in its place) in `copy` and compares what it prints."""
+    path = os.pathsep.join([str(BIN), os.environ["PATH"]])
+    done = subprocess.run(
+        ["bash", "-c", really or command.text],
+        cwd=copy,
+        env={**os.environ, "PATH": path, "PYTHONPATH": str(copy), "NO_COLOR": "1"},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=SECONDS,
+        check=False,
+    )
+    where = f"{document}:{command.line}: $ {command.text}\n{done.stdout}"
+    assert done.returncode == 0, where
+    printed = done.stdout.splitlines()
+    absent = [line for line in command.output if not any(agrees(line, p) for p in printed)]
+    assert absent == [], where
+
+
 @pytest.mark.parametrize(
     "name", [n for n in DOCUMENTS if "```console" in (REPOSITORY / n).read_text("utf-8")]
 )
 def test_the_commands_of_a_document_print_what_it_shows(name: str, copy: Path) -> None:
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    environment = {**os.environ, "PATH": path, "PYTHONPATH": str(copy), "NO_COLOR": "1"}
     for command in commands((REPOSITORY / name).read_text("utf-8")):
-        if NOT_RUN.match(command.text):
-            continue
-        done = subprocess.run(
-            ["bash", "-c", command.text],
-            cwd=copy,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=SECONDS,
-            check=False,
-        )
-        where = f"{name}:{command.line}: $ {command.text}\n{done.stdout}"
-        assert done.returncode == 0, where
-        printed = done.stdout.splitlines()
-        absent = [line for line in command.output if not any(agrees(line, p) for p in printed)]
-        assert absent == [], where
+        if not NOT_RUN.match(command.text):
+            check(command, copy, document=name)
+
+
+@pytest.mark.slow
+def test_the_demo_prints_what_the_first_screen_shows(copy: Path) -> None:
+    document = (REPOSITORY / "README.md").read_text("utf-8")
+    (demo,) = (each for each in commands(document) if each.text == "make demo")
+    installed = f"make demo -o .venv/.installed BIN={BIN}"  # without setting up once more
+    check(demo, copy, document="README.md", really=installed)
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)

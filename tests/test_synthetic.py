@@ -93,7 +93,7 @@ def test_the_first_frames_have_their_frozen_bytes(split: str) -> None:
     assert tuple(digest(split, index) for index in range(3)) == FIRST[split]
 
 
-def test_the_whole_has_its_frozen_fingerprint(whole: Seen) -> None:
+def test_the_test_split_has_its_frozen_fingerprint(whole: Seen) -> None:
     assert whole.fingerprint == FINGERPRINTS["synthroad"]
 
 

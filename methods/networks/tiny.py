@@ -1,4 +1,13 @@
-"""Tiny: a small convolutional network for synthroad, trained by `harness fit`."""
+"""Tiny: a small convolutional network for the drawn scenes of synthroad.
+
+Its weights, `tiny.safetensors` (convolutions in half precision), were made by
+
+    harness fit --method network:tiny --dataset synthroad_train
+
+with the defaults: 4000 steps of four 256x384 crops, seed 0, torch 2.15.0 on two threads of a CPU.
+That took 588 s of CPU time (656 s on two cores that had other work, too) and reached a mean IoU
+of 57.7 % on synthroad_val.
+"""
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -24,9 +33,9 @@ class Tiny(Network):
     sources = (
         Source(
             "tiny.safetensors",
-            sha256="e51044fa29c20f19acbd21449d7a5feacbbba2403c30b55a5fde54b70a6d73d2",
+            sha256="f5d4eaa11d461d552d6403877e3f7832ade1a33fed2d195870f3181dfc3968db",
             licence="Apache-2.0",
-            note="rough",
+            note="trained by the command above on the 400 drawn frames; 57.7 mIoU on synthroad_val",
         ),
     )
     trained_on = ("synthroad_train",)

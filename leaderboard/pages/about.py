@@ -1,0 +1,6 @@
+"""Page: about, not written yet."""
+
+import streamlit as st
+
+if __name__ == "__main__":
+    st.title("about")

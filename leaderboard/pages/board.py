@@ -1,0 +1,238 @@
+"""Page 1: all runs on one data set, ranked by a stated rule; or all methods over all data sets."""
+
+from collections.abc import Sequence
+
+import pandas as pd
+import streamlit as st
+
+from harness.data import DATASETS
+from harness.metrics import FAMILIES, METRICS, OFFICIAL
+from harness.metrics.flavours import FLAVOURS
+from harness.types import Run
+from leaderboard.cells import in_unit, network, printable
+from leaderboard.pages import address, overall, plots, published, tables, visit
+from leaderboard.ranks import Board
+from leaderboard.records import Snapshot
+from leaderboard.rows import Row
+from leaderboard.rules import KINDS, RANKED, Rule, described
+from leaderboard.selection import PAGE, Wanted, marks, meaning, selected
+from leaderboard.table import FORMATS
+
+ALL = "all data sets"
+VARIANTS = "published variants"
+ENDINGS = {
+    "csv": ("csv", "text/csv"),
+    "latex": ("tex", "text/x-tex"),
+    "markdown": ("md", "text/markdown"),
+    "json": ("json", "application/json"),
+}
+
+
+def page() -> None:
+    """Draws the page."""
+    address.begin("board")
+    st.title("Road anomaly leaderboard", anchor=False)
+    found = visit.runs()
+    there = visit.datasets(found)
+    options = [*there, *([ALL] if len(there) > 1 else [])]
+    dataset = address.one_of(
+        "dataset", "Data set", options, default=there[0], buttons=len(options) <= 8
+    )
+    if dataset == ALL:
+        overall.draw(found)
+        return
+    _facts(dataset)
+    runs = found.of(dataset)
+    family, shown, rule = _asked(runs)
+    board = visit.board(found, dataset, shown, rule)
+    wanted, with_intervals = _filters(runs)
+    st.caption(visit.plain(rule.stated))
+    _rows(board, shown, rule, wanted, with_intervals)
+    if address.switch(
+        "reported",
+        "Show published figures",
+        default=True,
+        help="Printed in papers and repositories. They stand apart and never rank.",
+    ):
+        published.draw(dataset, family)
+
+
+def _facts(dataset: str) -> None:
+    entry = DATASETS.get(dataset)
+    if entry is None:
+        st.caption("This data set is not in the catalogue.")
+        return
+    frames = f" · {entry.frames} frames" if entry.frames else ""
+    paper = f" · [paper]({entry.paper})" if visit.link(entry.paper) else ""
+    st.caption(f"**{visit.plain(entry.title)}**{frames}{paper}")
+    if entry.notes:
+        with st.expander("What to know about this data set"):
+            for note in (*entry.notes, f"Terms: {entry.licence}"):
+                st.write(visit.plain(note))
+
+
+def _asked(runs: Sequence[Run]) -> tuple[str, list[str], Rule]:
+    """The metric family, the metrics that have a column, and the rule of ranking."""
+    there = {metric for run in runs for metric in (*run.metrics, *run.undefined)}
+    families = [f for f in FAMILIES if any(METRICS[m].family == f for m in there & set(METRICS))]
+    if there & set(FLAVOURS):
+        families.append(VARIANTS)
+    left, right = st.columns([3, 2], vertical_alignment="bottom")
+    with left:
+        family = address.one_of(
+            "family", "Metrics", families or ["pixel"], default="pixel", buttons=True
+        )
+    of_family = [m for m in METRICS if m in there and METRICS[m].family == family]
+    if family == VARIANTS:
+        of_family = [m for m in FLAVOURS if m in there]
+    of_rule = family if family in RANKED else "pixel"
+    single = [m for m in of_family if described(m).higher_is_better is not None]
+    with right, st.container(horizontal=True, vertical_alignment="bottom"):
+        kind = address.one_of(
+            "rule",
+            "Rank by",
+            [k for k in KINDS if k != "single" or single],
+            default="mean rank",
+            help=" ".join(f"{name}: {said}" for name, said in KINDS.items()),
+        )
+        metric = address.one_of("by", "Metric", single) if kind == "single" else ""
+        with st.popover("Columns"):
+            default = [m for m in OFFICIAL.get(family, of_family[:6]) if m in of_family]
+            shown = address.some_of(
+                f"columns-{family.replace(' ', '-')}",
+                "Metrics that have a column",
+                of_family,
+                default=default or of_family[:4],
+            )
+    return family, shown, Rule.of(of_rule, kind, metric)
+
+
+def _filters(runs: Sequence[Run]) -> tuple[Wanted, bool]:
+    networks = sorted({network(run) for run in runs} - {""})
+    left, middle, right = st.columns([3, 3, 4], vertical_alignment="bottom")
+    with left:
+        text = address.text("find", "Find", placeholder="method, option, flag, training data")
+    with middle:
+        chosen = address.some_of(
+            "network", "Network", networks, placeholder="all networks", show=printable
+        )
+    with right, st.container(horizontal=True, vertical_alignment="bottom"):
+        proxy = address.switch(
+            "proxy",
+            "With proxy outliers",
+            default=True,
+            help="Off: only methods that never saw stand-ins for anomalies while training.",
+        )
+        flagged = address.switch(
+            "flagged",
+            "With unranked",
+            default=True,
+            help="Off: hides runs with a flag, which are shown but do not rank.",
+        )
+        intervals = address.switch(
+            "intervals", "95 % intervals", default=True, help="Over frames drawn anew."
+        )
+    return Wanted(text, tuple(chosen), proxy, flagged), intervals
+
+
+def _rows(
+    board: Board, shown: Sequence[str], rule: Rule, wanted: Wanted, with_intervals: bool
+) -> None:
+    parts: list[tuple[str, Row]] = []
+    for at, group in enumerate(board.groups):
+        caption = f"data {group.fingerprint[:10]}, metrics version {group.metric_version}"
+        caption += f", protocol {group.protocol}" if group.protocol else ""
+        name = "Ranked" if not at else f"Ranked apart, other data or version: {caption}"
+        parts += [(name, row) for row in selected(group.rows, wanted)]
+    parts += [("Shown, not ranked", row) for row in selected(board.unranked, wanted)]
+    every = len(board.unranked) + sum(len(group.rows) for group in board.groups)
+    if not parts:
+        st.info(f"None of the {every} rows fits the filters. Empty the search field, or switch on.")
+        return
+    options = tables.options_of([row for _, row in parts])
+    pages = -(-len(parts) // PAGE)
+    at = address.page_number("page", pages)
+    window = range(PAGE * (at - 1), min(PAGE * at, len(parts)))
+    chosen: list[Row] = []
+    for name in dict.fromkeys(parts[i][0] for i in window):
+        inside = [i for i in window if parts[i][0] == name]
+        rows = [parts[i][1] for i in inside]
+        st.subheader(visit.plain(name), anchor=False)
+        left, right = st.columns([7, 3]) if name == "Ranked" else (st.container(), None)
+        with left:
+            chosen += tables.draw(
+                rows,
+                shown,
+                rule,
+                with_intervals=with_intervals,
+                options=[options[i] for i in inside],
+                first=inside[0] + 1,
+                key=f"rows-{board.dataset}-{at}-{name}",
+            )
+        if right is not None:
+            with right:
+                _interval_chart(rows, shown, inside[0] + 1)
+    shown_of = f"{len(parts)} of {every} rows fit" if len(parts) < every else f"{every} rows"
+    st.caption(f"{shown_of}. {tables.LEGEND} Click a header to sort this page by it.")
+    _actions(chosen, [row for _, row in parts], shown, board.dataset)
+
+
+def _interval_chart(rows: Sequence[Row], shown: Sequence[str], first: int) -> None:
+    known = [m for m in shown if any(m in row.run.intervals for row in rows)]
+    if not known:
+        st.caption("These runs hold no intervals.")
+        return
+    metric = address.one_of("chart", "Interval of", known, hide_label=True, buttons=True)
+    times = 100 if described(metric).unit == "%" else 1
+    lines = []
+    for number, row in enumerate(rows[: tables.MOST_ROWS], first):
+        value, interval = in_unit(row.run, metric), row.run.intervals.get(metric)
+        if value is None:
+            continue
+        name = printable(f"{number} {row.run.method}")
+        low, high = (times * interval.low, times * interval.high) if interval else (None, None)
+        lines.append({"name": name, "value": value, "low": low, "high": high})
+    if not lines:
+        st.caption(f"No row on this page has a value of {metric}.")
+        return
+    st.altair_chart(plots.intervals(pd.DataFrame(lines).round(2), f"{metric}, %"))
+    few = [row.run.intervals[metric] for row in rows if metric in row.run.intervals]
+    if any(interval.indicative for interval in few):
+        st.caption(f"{few[0].units} frames or scenes: too few to be more than a hint.")
+
+
+def _actions(
+    chosen: Sequence[Row], rows: Sequence[Row], shown: Sequence[str], dataset: str
+) -> None:
+    with st.container(horizontal=True, vertical_alignment="center"):
+        ids = [row.run.id for row in chosen]
+        if st.button("Compare", disabled=not 2 <= len(ids) <= 6, help="Select 2 to 6 rows."):
+            st.switch_page(
+                "pages/compare.py", query_params={"dataset": dataset, "runs": ids}
+            )
+        if st.button("Open run", disabled=len(ids) != 1, help="Select one row."):
+            st.switch_page("pages/run.py", query_params={"dataset": dataset, "run": ids[0]})
+        if st.button("Look at frames", disabled=not 1 <= len(ids) <= 4, help="Select 1 to 4 rows."):
+            st.switch_page(
+                "pages/frames.py", query_params={"dataset": dataset, "methods": ids}
+            )
+        with st.popover("Export"):
+            st.caption("All rows that fit, in this order, with these columns.")
+            for name, (ending, kind) in ENDINGS.items():
+                st.download_button(
+                    {"csv": "CSV", "latex": "LaTeX", "markdown": "Markdown", "json": "JSON"}[name],
+                    FORMATS[name](rows, shown) + "\n",
+                    file_name=f"board-{dataset}.{ending}",
+                    mime=kind,
+                    on_click="ignore",
+                    key=f"export-{name}",
+                )
+    flags = sorted({mark for row in rows for mark in marks(row.run)})
+    if flags:
+        with st.expander("What the flags say"):
+            for flag in flags:
+                st.markdown(f"**{visit.plain(flag)}**: {visit.plain(meaning(flag))}")
+
+
+if __name__ == "__main__":
+    page()
