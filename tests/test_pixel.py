@@ -64,7 +64,8 @@ def flat(maps):
 
 
 def values(counts):
-    return {name: metric.value(counts) for name, metric in METRICS.items()}
+    pixel_metrics = (m for m in METRICS.values() if m.family == "pixel")
+    return {metric.name: metric.value(counts) for metric in pixel_metrics}
 
 
 def drawn(positives, scores):
