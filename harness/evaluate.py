@@ -66,6 +66,7 @@ class Evaluation:
     counts: PixelCounts | None  # None without anomaly labels
     rows: tuple[FrameRow, ...]  # in the order of the frames; () without anomaly labels
     grid: GridCounts | None  # what pixel metrics are resampled from
+    components: tuple[ComponentCounts, ...]  # of each frame; () where no threshold is known
     classes: ClassCounts | None
 
 
@@ -84,7 +85,8 @@ def evaluate(
         score_of: the score maps.
         classes_of: the predicted classes, for misclassification metrics and open-mIoU.
         class_counts: what was counted with confidences while scoring; else counted without.
-        threshold: of the component metrics; default: the oracle's, that of best F1.
+        threshold: of the component metrics and open-mIoU, from a validation set, say; default: the
+            oracle's, those tuned on the evaluated labels.
 
     Raises:
         ScoreError: a map is missing, has the wrong size or type, or is not finite.
@@ -98,7 +100,7 @@ def evaluate(
     maps = _Maps(frames, score_of, classes_of if with_classes else None)
     results = _Results({}, {})
     anomalies = _anomalies(maps, threshold, results) if frames.has_labels else None
-    counted = _classes(maps, class_counts, results) if with_classes else None
+    counted = _classes(maps, class_counts, threshold, results) if with_classes else None
     return Evaluation(
         results.metrics,
         results.undefined,
@@ -107,6 +109,7 @@ def evaluate(
         anomalies.counts if anomalies else None,
         anomalies.rows if anomalies else (),
         anomalies.grid if anomalies else None,
+        anomalies.components if anomalies else (),
         counted,
     )
 
@@ -181,6 +184,7 @@ class _Anomalies:
     threshold: float | None
     rows: tuple[FrameRow, ...]
     grid: GridCounts | None
+    components: tuple[ComponentCounts, ...]
     intervals: dict[str, Interval]
 
 
@@ -246,7 +250,7 @@ def _anomalies(maps: _Maps, threshold: float | None, results: _Results) -> _Anom
         names = [name for name, each in METRICS.items() if each.family == "component"]
         results.undefined.update(dict.fromkeys(names, reason))
         rows = [_row(i, each, None) for i, each in zip(ids, seconds, strict=True)]
-        return _Anomalies(counts, None, tuple(rows), None, {})
+        return _Anomalies(counts, None, tuple(rows), None, (), {})
 
     cut = threshold
     grid = confidence.grid_of(counts) if both else None
@@ -270,7 +274,7 @@ def _anomalies(maps: _Maps, threshold: float | None, results: _Results) -> _Anom
     stacked = confidence.stacked(grids) if grids else None
     intervals = _intervals(maps.frames, stacked, components, results) if stacked else {}
     rows = [_row(i, *each) for i, *each in zip(ids, seconds, thirds, strict=True)]
-    return _Anomalies(counts, threshold, tuple(rows), stacked, intervals)
+    return _Anomalies(counts, threshold, tuple(rows), stacked, tuple(components), intervals)
 
 
 def _row(frame_id: str, second: _Second, third: _Third | None) -> FrameRow:
@@ -306,18 +310,21 @@ def _intervals(
     return found
 
 
-def _classes(maps: _Maps, given: ClassCounts | None, results: _Results) -> ClassCounts:
-    """The misclassification and class families."""
+def _classes(
+    maps: _Maps, given: ClassCounts | None, threshold: float | None, results: _Results
+) -> ClassCounts:
+    """The misclassification and class families; open-mIoU at `threshold`, else at a tuned one."""
 
     def first(index: int) -> tuple[Pivots, ClassCounts | None, float | None]:
         score, predicted, labelled = maps.classified(index)
         pivots = Pivots.of(score, misclassification_label(predicted, labelled))
         counts = None if given is not None else ClassCounts.of(predicted, labelled)
+        if threshold is not None:
+            return pivots, counts, threshold
         try:
-            tuned = flowenedet_threshold(score, predicted, labelled)
+            return pivots, counts, flowenedet_threshold(score, predicted, labelled)
         except MetricError:
-            tuned = None
-        return pivots, counts, tuned
+            return pivots, counts, None
 
     firsts = list(maps.each(first))
     pivots = total(each for each, _, _ in firsts)

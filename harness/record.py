@@ -1,5 +1,6 @@
 """From an evaluation to what is saved of a run: its tables, counts and pictures."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import numpy as np
 from harness import pictures, store
 from harness.data import Frames
 from harness.evaluate import Evaluation, ScoreOf
+from harness.metrics.component import ComponentCounts
 from harness.metrics.pixel import curve
 from harness.types import Run
 
@@ -38,8 +40,8 @@ def save(
     return store.save(
         out,
         run,
-        frames=_frame_table(frames, evaluation, seconds),
-        curve=_curve_table(evaluation),
+        tables=_tables(frames, evaluation, seconds),
+        classes=evaluation.classes.to_json() if evaluation and evaluation.classes else None,
         grid=_grid_arrays(evaluation),
         pictures=_pictures(frames, evaluation, score_of),
         keep_scores=keep_scores,
@@ -50,6 +52,36 @@ def threshold_facts(evaluation: Evaluation | None, given: float | None) -> dict[
     """What a run records of the threshold of its component metrics."""
     origin = "best F1 on the evaluated labels (oracle)" if given is None else "given"
     return {"value": evaluation.threshold if evaluation else given, "from": origin}
+
+
+def _tables(frames: Frames, evaluation: Evaluation | None, seconds: list[float]) -> dict[str, Any]:
+    tables = {"frames": _frame_table(frames, evaluation, seconds)}
+    if evaluation is not None and evaluation.grid is not None and evaluation.counts is not None:
+        points = curve(evaluation.counts)
+        names = ("threshold", "tpr", "fpr", "precision")
+        tables["curve"] = store.table_of({name: getattr(points, name) for name in names})
+    if evaluation is not None and evaluation.components:
+        tables["components"] = _component_table(frames.ids, evaluation.components)
+    return tables
+
+
+def _component_table(ids: Sequence[str], counts: Sequence[ComponentCounts]) -> Any:
+    parts = [
+        (frame_id, kind, components)
+        for frame_id, each in zip(ids, counts, strict=True)
+        for kind, components in (("labelled", each.labelled), ("predicted", each.predicted))
+    ]
+    sizes = [components.area_px.size for _, _, components in parts]
+    return store.table_of(
+        {
+            "frame": np.repeat([frame_id for frame_id, _, _ in parts], sizes),
+            "kind": np.repeat([kind for _, kind, _ in parts], sizes),
+            **{
+                name: np.concatenate([getattr(components, name) for _, _, components in parts])
+                for name in ("area_px", "overlap_px", "union_px")
+            },
+        }
+    )
 
 
 def _frame_table(frames: Frames, evaluation: Evaluation | None, seconds: list[float]) -> Any:
@@ -68,20 +100,6 @@ def _frame_table(frames: Frames, evaluation: Evaluation | None, seconds: list[fl
             "missed": [row.missed for row in rows],
             "invented": [row.invented for row in rows],
             **timed,
-        }
-    )
-
-
-def _curve_table(evaluation: Evaluation | None) -> Any:
-    if evaluation is None or evaluation.grid is None or evaluation.counts is None:
-        return None
-    points = curve(evaluation.counts)
-    return store.table_of(
-        {
-            "threshold": points.threshold,
-            "tpr": points.tpr,
-            "fpr": points.fpr,
-            "precision": points.precision,
         }
     )
 

@@ -4,6 +4,8 @@ runs/<dataset>/<method>-<hash>/
     run.json            the run: metrics, options, provenance (see `harness.types.Run`)
     frames.parquet      one row a frame: pixels, positives, AP, seconds
     curve.parquet       threshold, tpr, fpr, precision at up to 2,000 exact points
+    components.parquet  one row a component: frame, labelled or predicted, area, overlap, union
+    classes.json        counts of predicted classes and confidences, where classes are labelled
     grid.npz            pixels of each frame in bins of scores: what intervals are drawn from
     thumbnails/         <frame id>.{image,label,score}.webp
     scores/             <frame id>.score, with --keep-scores and for hidden labels
@@ -123,8 +125,8 @@ def save(
     root: Path,
     run: Run,
     *,
-    frames: pa.Table,
-    curve: pa.Table | None,
+    tables: Mapping[str, pa.Table],
+    classes: list[int] | None,
     grid: Mapping[str, np.ndarray[Any, Any]] | None,
     pictures: Mapping[str, bytes],
     keep_scores: bool,
@@ -134,8 +136,8 @@ def save(
     Args:
         root: the folder of all runs.
         run: what is saved; a complete run of the same id is replaced.
-        frames: the per-frame table.
-        curve: the thinned curve; None where there are no anomaly labels.
+        tables: by name; "frames" always, "curve" and "components" where there are anomaly labels.
+        classes: `ClassCounts.to_json()`; None where no classes are labelled.
         grid: arrays by name, the counts per frame; None where there are no anomaly labels.
         pictures: file name in thumbnails/ to content.
         keep_scores: whether `scores/` stays.
@@ -146,9 +148,10 @@ def save(
         thumbnails.mkdir(exist_ok=True)
         for name, content in pictures.items():
             write_bytes(thumbnails / name, content)
-        pq.write_table(frames, partial / "frames.parquet", compression="zstd")
-        if curve is not None:
-            pq.write_table(curve, partial / "curve.parquet", compression="zstd")
+        for name, table in tables.items():
+            pq.write_table(table, partial / f"{name}.parquet", compression="zstd")
+        if classes is not None:
+            write_bytes(partial / "classes.json", json.dumps(classes).encode() + b"\n")
         if grid is not None:
             buffer = io.BytesIO()
             np.savez_compressed(buffer, allow_pickle=False, **grid)
@@ -232,7 +235,35 @@ def replace_record(root: Path, run: Run) -> None:
 
 def frame_table(root: Path, run: Run) -> pa.Table:
     """The per-frame table of `run`."""
-    return pq.read_table(run_folder(root, run) / "frames.parquet")
+    return table(root, run, "frames")
+
+
+def table(root: Path, run: Run, name: str) -> pa.Table:
+    """The table `name` of `run`: frames, curve or components.
+
+    Raises:
+        RunError: the run has none, or it is damaged.
+    """
+    path = run_folder(root, run) / f"{name}.parquet"
+    try:
+        return pq.read_table(path)
+    except (OSError, pa.ArrowException) as error:
+        raise RunError(
+            f"{path}: cannot be read; the run has no such table, or score again."
+        ) from error
+
+
+def class_counts(root: Path, run: Run) -> list[int]:
+    """What `ClassCounts.from_json` reads: predicted classes and confidences of all frames.
+
+    Raises:
+        RunError: the run has none.
+    """
+    path = run_folder(root, run) / "classes.json"
+    try:
+        return [int(number) for number in json.loads(path.read_text("utf-8"))]
+    except (OSError, ValueError, TypeError) as error:
+        raise RunError(f"{path}: no counts of classes can be read.") from error
 
 
 def grid_arrays(root: Path, run: Run) -> dict[str, np.ndarray[Any, Any]]:

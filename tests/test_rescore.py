@@ -7,6 +7,8 @@ from PIL import Image
 from harness import score_files, store
 from harness.data import load_frames
 from harness.errors import MetricError, ScoreError
+from harness.metrics import METRICS
+from harness.metrics.classes import ClassCounts
 from harness.rescore import evaluate_folder, folder_run
 from harness.run import build, run
 
@@ -86,3 +88,30 @@ def test_hidden_labels_cannot_be_evaluated(tmp_path):
     hidden = load_frames("smiyc_anomaly21_test", root=tmp_path / "data")
     with pytest.raises(MetricError, match="no anomaly labels"):
         evaluate_folder(maps, hidden)
+
+
+def test_the_table_of_components_holds_what_the_metrics_count(kept):
+    saved, folder = kept
+    rows = store.table(folder.parent.parent, saved, "components").to_pandas()
+    labelled, predicted = (rows[rows.kind == kind] for kind in ("labelled", "predicted"))
+    assert len(labelled) == saved.metrics["TP@50"] + saved.metrics["FN@50"]
+    siou = (labelled.overlap_px / labelled.union_px).mean()
+    assert siou == pytest.approx(saved.metrics["sIoU"], abs=1e-12)
+    invented = (100 * predicted.overlap_px < 50 * predicted.area_px).sum()
+    assert invented == saved.metrics["FP@50"]
+
+
+def test_the_counts_of_classes_give_the_class_metrics(kept):
+    saved, folder = kept
+    counts = ClassCounts.from_json(store.class_counts(folder.parent.parent, saved))
+    for name in ("mIoU", "accuracy", "ECE"):
+        assert METRICS[name].value(counts) == saved.metrics[name]
+
+
+def test_open_miou_at_a_given_threshold_is_that_threshold(frames, kept):
+    saved, folder = kept
+    tuned = saved.metrics["open-mIoU"]
+    low = evaluate_folder(folder, frames, threshold=-1e9).metrics["open-mIoU"]
+    high = evaluate_folder(folder, frames, threshold=1e9).metrics["open-mIoU"]
+    assert low < tuned
+    assert high != low

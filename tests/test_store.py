@@ -30,13 +30,9 @@ def saved(root, run=RUN, **options):
     folder = store.partial_folder(root, run.dataset, run.id)
     (folder / "scores").mkdir(parents=True)
     (folder / "scores" / "a.score").write_bytes(b"map")
-    options = {
-        "curve": None,
-        "grid": None,
-        "pictures": {"a.image.webp": b"w"},
-        "keep_scores": False,
-    } | options
-    return store.save(root, run, frames=FRAMES, **options)
+    options = {"classes": None, "grid": None, "keep_scores": False} | options
+    pictures = {"a.image.webp": b"w"}
+    return store.save(root, run, tables={"frames": FRAMES}, pictures=pictures, **options)
 
 
 def test_a_run_comes_back_equal(tmp_path):
