@@ -293,6 +293,36 @@ def compare(run_names: tuple[str, ...], out: Path) -> None:
     click.echo(comparison_table(compare_runs(out, runs)))
 
 
+@main.command()
+@click.argument("run_name", metavar="RUN")
+@click.option("--why", required=True, help="The reason, shown wherever the run is.")
+@out_option
+def invalidate(run_name: str, why: str, out: Path) -> None:
+    """Retire a run that was found to be wrong: it stays readable and never ranks again."""
+    import dataclasses
+
+    from harness import store
+
+    found = store.find_run(out, run_name)
+    flags = tuple(dict.fromkeys((*found.flags, "invalidated")))
+    facts = {**found.provenance, "invalidated": why}
+    store.replace_record(out, dataclasses.replace(found, flags=flags, provenance=facts))
+    click.echo(f"{found.dataset}/{found.id}: invalidated ({why})")
+
+
+@main.command()
+@click.argument("run_name", metavar="RUN")
+@out_option
+@click.confirmation_option(prompt="Delete the run and everything that it saved?")
+def delete(run_name: str, out: Path) -> None:
+    """Delete a run with everything that it saved."""
+    from harness import store
+
+    found = store.find_run(out, run_name)
+    store.delete(out, found)
+    click.echo(f"{found.dataset}/{found.id}: deleted")
+
+
 @main.group()
 def data() -> None:
     """What is known of the data sets on this machine."""

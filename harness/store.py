@@ -227,6 +227,14 @@ def find_run(root: Path, name: str) -> Run:
     return found[0]
 
 
+def delete(root: Path, run: Run) -> None:
+    """Removes the folder of `run`, its record first, so that no half run is ever listed."""
+    folder = run_folder(root, run)
+    with writing(folder):
+        (folder / "run.json").unlink()
+        shutil.rmtree(folder)
+
+
 def replace_record(root: Path, run: Run) -> None:
     """Writes a changed record of a run that is there (rescored, invalidated) in place."""
     with writing(run_folder(root, run)):

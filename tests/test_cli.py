@@ -174,3 +174,50 @@ def test_the_module_runs_too():
     )
     assert done.returncode == 0
     assert "Score, evaluate and compare" in done.stdout
+
+
+def test_an_invalidated_run_stays_readable_and_says_why(harness):
+    harness(*RANDOM)
+    assert harness("invalidate", "random_score", "--why", "wrong labels").exit_code == 0
+    shown = harness("show", "random_score").stdout
+    assert "invalidated" in shown
+    assert "wrong labels" in shown
+
+
+def test_a_deleted_run_is_gone_and_asks_first(harness):
+    harness(*RANDOM)
+    assert harness("delete", "random_score").exit_code == 1  # nobody said yes
+    assert "random_score" in harness("list", "runs").stdout
+    assert harness("delete", "random_score", "--yes").exit_code == 0
+    assert "random_score" not in harness("list", "runs").stdout
+
+
+def test_evaluate_gives_the_numbers_of_the_run_that_made_the_maps(harness):
+    own = json.loads(harness(*RANDOM, "--keep-scores", "--format", "json").stdout)[0]
+    maps = Path("runs/synthroad") / own["run"]
+    words = ("evaluate", maps, "--dataset", "synthroad", "--limit", 2, "--format", "json")
+    (row,) = json.loads(harness(*words).stdout)
+    assert row["metrics"] == own["metrics"]
+
+
+def test_all_metrics_and_flavours_can_be_asked_for(harness):
+    result = harness(*RANDOM, "--metrics", "all", "--flavours", "--format", "json")
+    (row,) = json.loads(result.stdout)
+    assert {"AP", "sIoU", "F1*", "F1@25", "TP@25", "smiyc_kit.AP"} <= set(row["metrics"])
+
+
+def test_metrics_are_chosen_by_name(harness):
+    (row,) = json.loads(harness(*RANDOM, "--metrics", "AUROC,PPV", "--format", "json").stdout)
+    assert set(row["metrics"]) == {"AUROC", "PPV"}
+    result = harness("list", "runs", "--metrics", "AUROK")
+    assert result.exit_code == 1
+    assert "Did you mean 'AUROC'?" in result.stderr
+
+
+def test_compare_prints_differences_and_p_values(harness):
+    harness(*RANDOM, "--seed", 1, "--seed", 2)
+    runs = json.loads(harness("list", "runs", "--format", "json").stdout)
+    result = harness("compare", *(run["run"] for run in runs))
+    assert result.exit_code == 0, result.stderr
+    assert "p (Holm)" in result.stdout
+    assert harness("compare", runs[0]["run"]).exit_code == 2
