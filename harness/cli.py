@@ -333,9 +333,12 @@ def data() -> None:
 @root_option
 def status(names: tuple[str, ...], data_root: Path | None) -> None:
     """Per data set: ready, missing (and where to get it, under which terms), or broken (why)."""
+    from harness.data import data_root as resolved_root
     from harness.data import dataset_names
     from harness.data import status as dataset_status
 
+    root = resolved_root(data_root)
+    click.echo(f"data root: {root}{'' if root.is_dir() else ' (does not exist)'}", err=True)
     for name in names or dataset_names():
         found = dataset_status(name, data_root)
         frames = f"{found.frames} frames" if found.frames else ""

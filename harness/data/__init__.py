@@ -16,6 +16,7 @@ __all__ = [
     "Dataset",
     "Frames",
     "Status",
+    "data_root",
     "dataset_names",
     "load_frames",
     "scenes",
@@ -57,7 +58,7 @@ def load_frames(name: str, *, root: Path | None = None, limit: int | None = None
     if entry.kind == "drawn":
         frames = _drawn(entry)
     else:
-        root = _data_root(root)
+        root = data_root(root)
         entry, found = _found(entry, root)
         if found is None:
             raise DataError(_missing(entry, root))
@@ -85,12 +86,12 @@ def status(name: str, root: Path | None = None) -> Status:
     entry = _entry(name)
     if entry.kind == "drawn":
         return Status(name, "ready", "", "drawn by the harness", len(_drawn(entry)))
-    root = _data_root(root)
+    root = data_root(root)
     try:
         entry, found = _found(entry, root)
         if found is None:
             where = place(entry, root)
-            return Status(name, "missing", _missing(entry, root), where, 0)
+            return Status(name, "missing", _how_to_get(entry), where, 0)
         for files in found.frames:
             files.check_headers()
     except DataError as error:
@@ -105,7 +106,8 @@ def _entry(name: str) -> Dataset:
     return DATASETS[name]
 
 
-def _data_root(root: Path | None) -> Path:
+def data_root(root: Path | None = None) -> Path:
+    """The folder that holds the data sets: `root`, else HARNESS_DATA, else `./data`."""
     return Path(root or os.environ.get("HARNESS_DATA") or "data").expanduser()
 
 
@@ -123,16 +125,21 @@ def _found(entry: Dataset, root: Path) -> tuple[Dataset, Found | None]:
 def _missing(entry: Dataset, root: Path) -> str:
     exists = "" if root.is_dir() else ", which does not exist"
     if entry.kind == "custom":
+        return f"custom: no images in {root / 'images'}{exists}. {_how_to_get(entry)}"
+    return (
+        f"{entry.name} ({entry.title}) is not under the data root {root}{exists}. "
+        f"{_how_to_get(entry)} Unpack it so that files lie like {place(entry, root)}."
+    )
+
+
+def _how_to_get(entry: Dataset) -> str:
+    if entry.kind == "custom":
         return (
-            f"custom: no images in {root / 'images'}{exists}. Give the folder that holds `images/` "
-            "(and `labels/`) as the data root; harness/data/README.md says how."
+            "Give the folder that holds `images/` (and `labels/`) as the data root; "
+            "harness/data/README.md says how."
         )
     size = f"{entry.size}; " if entry.size else ""
-    return (
-        f"{entry.name} ({entry.title}) is not under the data root {root}{exists}. Get it from "
-        f"{entry.address} ({size}terms: {entry.licence}) and unpack it so that files lie like "
-        f"{place(entry, root)}."
-    )
+    return f"Get it from {entry.address} ({size}terms: {entry.licence})."
 
 
 def _drawn(entry: Dataset) -> Frames:

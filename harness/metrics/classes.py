@@ -61,22 +61,25 @@ class ClassCounts:
             DataError: a label is something else.
         """
         predicted, classes = _checked_classes(predicted, classes)
-        labelled = classes != IGNORE
-        label, guess = classes[labelled].astype(np.intp), predicted[labelled]
-        confusion = np.bincount(label * CLASSES + guess, minlength=CLASSES**2)
+        # Ignored pixels get cells of their own, beyond the others: faster than picking the rest.
+        cell = classes.ravel().astype(np.uint16) * CLASSES + predicted.ravel()
+        confusion = np.bincount(cell, minlength=CLASSES**2)[: CLASSES**2]
         pixels, right = np.zeros(BINS, np.int64), np.zeros(BINS, np.int64)
         sums = [0] * BINS
         if confidence is not None:
+            labelled = classes != IGNORE
             certain = _checked_confidence(confidence, classes.shape)[labelled]
-            is_right = label == guess
+            is_right = (predicted == classes)[labelled]
             # 2^24 pixels at a time: their sum is below 2^53, where float64 still counts by ones.
             for start in range(0, certain.size, _EXACT_AT_ONCE):
                 part = slice(start, start + _EXACT_AT_ONCE)
                 units = np.rint(np.minimum(certain[part], 1).astype(np.float64) * _UNITS)
-                place = (units.astype(np.int64) * BINS + (_UNITS - 1)) // _UNITS - 1
+                # Exact in float64: whole numbers below 2^32, divided by a power of 2.
+                place = np.ceil(units * (BINS / _UNITS)).astype(np.int64) - 1
                 np.maximum(place, 0, out=place)
-                pixels += np.bincount(place, minlength=BINS)
-                right += np.bincount(place[is_right[part]], minlength=BINS)
+                either = np.bincount(place + BINS * is_right[part], minlength=2 * BINS)
+                pixels += either[:BINS] + either[BINS:]
+                right += either[BINS:]
                 new = np.bincount(place, weights=units, minlength=BINS)
                 sums = [old + int(more) for old, more in zip(sums, new, strict=True)]
         return cls(confusion.reshape(CLASSES, CLASSES).astype(np.int64), pixels, right, tuple(sums))
