@@ -8,8 +8,8 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 export PIP_ROOT_USER_ACTION = ignore
 export PIP_NO_INPUT = 1
 
-draw_board = page=$$($(BIN)/python -m harness board --html board) \
-	&& echo && echo "The board with pictures: $$page; open it in a browser."
+draw_board = $(BIN)/python -m harness board --html board > /dev/null \
+	&& echo && echo "The board with pictures: board/index.html; open it in a browser."
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-all board bench clean lint

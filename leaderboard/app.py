@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+# File in pages/ without its ending, and title. The first one is what a visitor sees first.
 PAGES = {
     "board": "Board",
     "compare": "Compare",
@@ -10,7 +11,9 @@ PAGES = {
     "speed": "Speed",
     "about": "About",
 }
-"""File in pages/ without its ending, and title. The first page is what a visitor sees first."""
+
+# Less empty space above the title; nothing else of Streamlit's looks is touched.
+STYLE = "<style>[data-testid=stMainBlockContainer] { padding-top: 4.2rem }</style>"
 
 
 def app() -> None:
@@ -18,6 +21,7 @@ def app() -> None:
     st.set_page_config(
         page_title="Road anomaly leaderboard", layout="wide", initial_sidebar_state="collapsed"
     )
+    st.html(STYLE)
     pages = [
         st.Page(f"pages/{name}.py", title=title, url_path=name, default=name == "board")
         for name, title in PAGES.items()

@@ -84,6 +84,23 @@ def number_text(run: Run, metric: str) -> str:
     return f"{found:.2f}" if described(metric).unit == "%" else f"{found:.6g}"
 
 
+def interval_text(run: Run, metric: str) -> str:
+    """The interval over frames as it stands below a value: `[83.0, 87.2]`; "" without one."""
+    interval = run.intervals.get(metric)
+    if interval is None:
+        return ""
+    if described(metric).unit == "%":
+        return f"[{100 * interval.low:.1f}, {100 * interval.high:.1f}]"
+    return f"[{interval.low:.4g}, {interval.high:.4g}]"
+
+
+def spread_text(metric: str, spread: float | None) -> str:
+    """The spread over seeds as it stands behind a mean: `± 0.31`; "" without one."""
+    if spread is None:
+        return ""
+    return f"± {100 * spread:.2f}" if described(metric).unit == "%" else f"± {spread:.2g}"
+
+
 def printable(text: str) -> str:
     """`text` without control and direction marks, which could forge other lines or cells."""
     return "".join(c if c.isprintable() else "\ufffd" for c in text)

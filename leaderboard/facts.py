@@ -69,6 +69,7 @@ def _facts(run: Run, runs: Sequence[Run], marks: Sequence[Mark]) -> Iterable[Fac
     many = len(runs) > 1
     if not many:
         yield Fact("run", f"{run.dataset}/{run.id}")
+    yield Fact("invalidated because", str(known.get("invalidated") or ""))
     for mark in marks:
         yield Fact(mark.name, mark.meaning)
     for family in FAMILIES:

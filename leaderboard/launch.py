@@ -13,6 +13,9 @@ SERVER = {
     "server.headless": "true",
     "server.fileWatcherType": "none",  # the app is no draft; watching packages costs CPU
     "browser.gatherUsageStats": "false",
+    "runner.magicEnabled": "false",
+    # st.pagination always has a default, and pages/address.py sets its value all the same
+    "global.disableWidgetStateDuplicationWarning": "true",
     "client.toolbarMode": "viewer",
     "client.showErrorDetails": "none",  # a traceback holds paths of this machine
     "server.maxUploadSize": "1",  # nothing is uploaded here
@@ -24,7 +27,7 @@ THEME = {
     "theme.light.secondaryBackgroundColor": "#f1f3f9",
     "theme.light.textColor": "#161a26",
     "theme.light.linkColor": "#4338ca",
-    "theme.dark.primaryColor": "#a5a0ff",
+    "theme.dark.primaryColor": "#726bf0",
     "theme.dark.backgroundColor": "#0f121a",
     "theme.dark.secondaryBackgroundColor": "#1d2230",
     "theme.dark.textColor": "#e9ecf5",

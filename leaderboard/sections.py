@@ -101,7 +101,8 @@ def section(
         _family(name, board, known_rows) for name in _families(dataset, runs)
         for board in boards(runs, shown=OFFICIAL[name], rule=Rule.of(name))
     ]  # fmt: skip
-    rows, entries = known_rows.all(), []
+    rows = known_rows.all()
+    entries: list[Entry] = []
     for row, options in zip(rows, differing_options([row.run for row in rows]), strict=True):
         its = marks.get((dataset, row.run.id), ())
         pictured = not why_not and len(entries) < PICTURED
@@ -140,7 +141,7 @@ def anchor(dataset: str) -> str:
     >>> anchor("road_anomaly")
     'road_anomaly'
     """
-    if re.fullmatch(r"[a-z][a-z0-9_]*", dataset) and dataset not in ("overall", "boards", "how"):
+    if re.fullmatch(r"[a-z][a-z0-9_]*", dataset) and dataset not in _TAKEN:
         return dataset
     return f"data-{hashlib.sha256(dataset.encode()).hexdigest()[:8]}"
 
@@ -189,6 +190,17 @@ def _family(name: str, board: Board, rows: "_Rows") -> Family:
         tuple(Line(rows.position(row)) for row in board.unranked),
         reported_rows(board.dataset, OFFICIAL[name]),
     )
+
+
+_TAKEN = (
+    "overall",
+    "reported",
+    "boards",
+    "how",
+    "filter",
+    "filtered",
+    "legend",
+)  # names on the page
 
 
 class _Rows:

@@ -1,6 +1,7 @@
 """Runs that are equal but for their seed, as one competitor with a mean and a spread."""
 
 import json
+import math
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -70,7 +71,7 @@ def folded(runs: Sequence[Run]) -> Fold:
         seconds=statistics.fmean(run.seconds for run in by_seed),
         finished=max(run.finished for run in by_seed),
     )
-    return Fold(together, by_seed, {metric: statistics.stdev(its) for metric, its in whole.items()})
+    return Fold(together, by_seed, {metric: _spread(its) for metric, its in whole.items()})
 
 
 def seeds(runs: Sequence[Run]) -> list[str]:
@@ -82,6 +83,12 @@ def _seed_order(run: Run) -> tuple[bool, float, str]:
     seed: Any = run.options.get(SEED)
     number = isinstance(seed, int | float)
     return not number, float(seed) if number else 0.0, str(seed)
+
+
+def _spread(values: Sequence[float]) -> float:
+    """The sample standard deviation; statistics.stdev is exact, and 50 times slower."""
+    mean = statistics.fmean(values)
+    return math.sqrt(math.fsum((v - mean) ** 2 for v in values) / (len(values) - 1))
 
 
 def _mean_interval(runs: Sequence[Run], metric: str, mean: float) -> Interval | None:

@@ -14,6 +14,7 @@ from leaderboard.cells import (
     network,
     number_text,
     printable,
+    spread_text,
 )
 from leaderboard.rows import Row
 from leaderboard.rules import SHOWN, arrow, described
@@ -215,10 +216,9 @@ def _columns(rows: Sequence[Row], shown: Sequence[str]) -> list[_Column]:
 
 def _number_cell(row: Row, metric: str) -> str:
     """The value, of several seeds their mean and spread: `85.10 ± 0.31`."""
-    text, spread = number_text(row.run, metric), _numbers(row, metric)[3]
-    if text == MISSING or spread is None:
-        return text
-    return f"{text} ± {spread:.2f}" if described(metric).unit == "%" else f"{text} ± {spread:.2g}"
+    text = number_text(row.run, metric)
+    spread = spread_text(metric, row.spreads.get(metric)) if text != MISSING else ""
+    return f"{text} {spread}".rstrip()
 
 
 def _numbers(row: Row, metric: str) -> tuple[float | None, ...]:
@@ -245,8 +245,9 @@ def _markdown_text(text: str) -> str:
 
 
 def _cell_text(text: str) -> str:
-    """`text` such that a spreadsheet does not take it for a formula."""
-    return f"'{text}" if text[:1] in tuple("=+-@\t\r") else text
+    """`text` such that a spreadsheet does not take it for a formula, or for several cells."""
+    text = printable(text)
+    return f"'{text}" if text.lstrip().startswith(("=", "+", "-", "@")) else text
 
 
 def _latex_text(text: str) -> str:

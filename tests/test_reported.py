@@ -6,7 +6,17 @@ from pathlib import Path
 import pytest
 
 from harness.data.catalog import DATASETS
-from leaderboard.reported import FILE, PRINTED, PROTOCOLS, UNLISTED, Reported, reported
+from harness.metrics import METRICS, OFFICIAL
+from leaderboard.reported import (
+    FILE,
+    PRINTED,
+    PROTOCOLS,
+    UNLISTED,
+    Reported,
+    column_of,
+    reported,
+    reported_rows,
+)
 
 FIGURES = reported()
 HEADER = FILE.read_text(encoding="utf-8").splitlines()[0]
@@ -211,3 +221,54 @@ def test_other_columns_are_refused(tmp_path):
 def test_no_cell_starts_like_a_formula_of_a_spreadsheet():
     texts = (str(cell) for f in FIGURES for cell in vars(f).values())
     assert not [text for text in texts if text.startswith(("=", "+", "-", "@"))]
+
+
+EVERY_COLUMN = [name for names in OFFICIAL.values() for name in names]
+
+
+def test_every_figure_with_a_column_stands_in_exactly_one_row():
+    expected = {f.key for f in FIGURES if column_of(f.metric) in EVERY_COLUMN}
+    datasets = {f.dataset for f in FIGURES}
+    found = [
+        f.key for d in datasets for r in reported_rows(d, EVERY_COLUMN) for f in r.values.values()
+    ]
+    assert len(found) == len(set(found))
+    assert set(found) == expected
+
+
+def test_a_figure_that_claims_to_be_no_metric_of_ours_has_no_column():
+    left_out = {f.metric for f in FIGURES if column_of(f.metric) not in EVERY_COLUMN}
+    assert left_out == {"mAcc", "retrieval.mAP", "segment.AP", "segment.AUROC"}
+
+
+def test_every_column_of_a_figure_is_a_metric_of_the_same_direction():
+    for f in FIGURES:
+        if column := column_of(f.metric):
+            assert METRICS[column].higher_is_better == f.higher_is_better
+
+
+def test_the_figures_of_one_source_and_method_are_one_row():
+    rows = reported_rows("road_anomaly")
+    (row,) = (r for r in rows if (r.method, r.network) == ("MultiShiftSeg", "Mask2Former R-50"))
+    assert {column: str(f.value) for column, f in row.values.items()} == {
+        "AP": "90.17",
+        "AUROC": "97.94",
+        "FPR95": "7.54",
+    }
+    assert row.values["FPR95"].metric == "pebal.FPR95"
+
+
+def test_rows_stand_by_the_first_column_and_those_without_it_last():
+    rows = reported_rows("fs_static_val", ("FPR95", "AP"))
+    values = [r.values["FPR95"].value for r in rows if "FPR95" in r.values]
+    assert values == sorted(values)
+    assert all("FPR95" in r.values for r in rows[: len(values)])
+
+
+def test_columns_that_are_not_shown_make_no_rows():
+    assert not reported_rows("road_anomaly", ("sIoU",))
+    assert not reported_rows("no_such_set")
+
+
+def test_reported_rows_carry_no_rank():
+    assert not {"place", "rank", "ranks", "mean_rank"} & set(vars(reported_rows("road_anomaly")[0]))

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from harness.errors import UnknownName
-from harness.types import Run
-from leaderboard.ranks import SHOWN
+from harness.types import Interval, Run
+from leaderboard.ranks import SHOWN, Rule
 from leaderboard.table import FORMATS, differing_options, formatted, options_shown, rows
+from leaderboard.text import citation_key
 
 
 def a_run(method: str, *values: float, **facts: Any) -> Run:
@@ -97,7 +98,14 @@ def test_json_is_a_list_of_objects_with_metrics_in_per_cent() -> None:
         "run": "max_logit-0123456789",
         "options": {"network": "tiny"},
         "flags": [],
+        "intervals": {},
+        "paper": "",
+        "place": 1,
+        "runs": ["max_logit-0123456789"],
         "seconds": 12.0,
+        "seeds": [],
+        "spreads": {},
+        "trained_on": [],
         "undefined": {},
     }
     assert last["flags"] == ["limited"]
@@ -117,10 +125,82 @@ def test_csv_reads_back_with_plain_metric_names() -> None:
     assert found[0]["run"] == "msp-0123456789"
 
 
-@pytest.mark.parametrize("name", ["=1+1", "@SUM(A1)", "+1", "-1"])
+@pytest.mark.parametrize("name", ["=1+1", "@SUM(A1)", "+1", "-1", " =1"])
 def test_csv_shows_a_formula_as_text(name: str) -> None:
-    (found,) = csv.DictReader(io.StringIO(formatted([a_run(name, 0.5)], "csv")))
-    assert found["method"] == "'" + name
+    run = a_run(name, 0.5, id=name, paper=name, flags=(name,), options={"network": name})
+    (found,) = csv.DictReader(io.StringIO(formatted([run], "csv"), newline=""))
+    for column in ("method", "network", "paper", "flags", "run"):
+        assert found[column] == "'" + name
+
+
+@pytest.mark.parametrize("name", ["\t=1", "a\r=1", "a\n=1", "a\u202eb", "a\x00b"])
+def test_csv_has_no_control_or_direction_marks(name: str) -> None:
+    text = formatted([a_run(name, 0.5)], "csv")
+    assert len(text.splitlines()) == 2
+    assert text.replace("\n", "").isprintable()
+
+
+SEEDS = [
+    a_run("m", ap, 0.9, id=f"m-{seed}", options={"network": "tiny", "seed": seed})
+    for seed, ap in enumerate((0.5, 0.52))
+]
+
+
+def test_several_seeds_are_one_row_with_mean_and_spread() -> None:
+    head, row = formatted(SEEDS).splitlines()
+    assert row.split()[3:6] == ["51.00", "±", "1.41"]
+    assert "seeds" in head.split()
+    assert "51.00 ± 1.41" in formatted(SEEDS, "markdown")
+    assert r"51.00 $\pm$ 1.41" in formatted(SEEDS, "latex")
+
+
+def test_csv_and_json_keep_mean_spread_and_seeds_apart() -> None:
+    (row,) = csv.DictReader(io.StringIO(formatted(SEEDS, "csv")))
+    assert (row["AP"], row["AP_spread"], row["seeds"]) == ("51.0000", "1.4142", "0 1")
+    (found,) = json.loads(formatted(SEEDS, "json"))
+    assert found["metrics"]["AP"] == pytest.approx(51)
+    assert found["spreads"]["AP"] == pytest.approx(2**0.5)
+    assert (found["seeds"], found["runs"]) == ([0, 1], ["m-0", "m-1"])
+
+
+def test_csv_and_json_have_the_interval_over_frames() -> None:
+    run = a_run("m", 0.5, intervals={"AP": Interval(0.5, 0.41, 0.59, 0.95, 60, 2000, 0, 0.0)})
+    (row,) = csv.DictReader(io.StringIO(formatted([run], "csv")))
+    assert (row["AP_low"], row["AP_high"], row["AUROC_low"]) == ("41.0000", "59.0000", "")
+    (found,) = json.loads(formatted([run], "json"))
+    assert found["intervals"] == {"AP": pytest.approx({"low": 41, "high": 59, "level": 0.95})}
+
+
+def test_the_rule_makes_the_order_of_rows() -> None:
+    low_fpr = a_run("low_fpr", 0.1, 0.1, 0.01)
+    by_fpr = rows([MSP, MAX_LOGIT, low_fpr], rule=Rule("single", ("FPR95",)))
+    assert [row.run.method for row in by_fpr] == ["low_fpr", "max_logit", "msp"]
+    (first, *_) = csv.DictReader(
+        io.StringIO(formatted([MSP, low_fpr], "csv", rule=Rule("single", ("FPR95",))))
+    )
+    assert (first["place"], first["method"]) == ("1", "low_fpr")
+
+
+@pytest.mark.parametrize(
+    ("paper", "key"),
+    [
+        ("https://arxiv.org/abs/1911.11132", "arXiv:1911.11132"),
+        ("https://arxiv.org/pdf/1911.11132v3", "arXiv:1911.11132"),
+        ("https://doi.org/10.1109/CVPR.2019.00123", "doi:10.1109/CVPR.2019.00123"),
+        ("https://arxiv.org/abs/1}\\input{x", ""),
+        ("https://example.org/paper", ""),
+        ("", ""),
+    ],
+)
+def test_a_paper_is_cited_by_its_number(paper: str, key: str) -> None:
+    assert citation_key(paper) == key
+
+
+def test_latex_cites_papers_and_lists_their_entries_once() -> None:
+    runs = [a_run(m, 0.5, paper="https://arxiv.org/abs/1911.11132") for m in ("a", "b")]
+    text = formatted(runs, "latex")
+    assert text.count(r"~\cite{arXiv:1911.11132}") == 2
+    assert text.count("% @misc{arXiv:1911.11132, eprint = {1911.11132}") == 1
 
 
 def test_markdown_has_one_line_a_row_and_the_best_bold() -> None:

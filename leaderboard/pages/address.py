@@ -5,6 +5,8 @@ Choices are also kept while the visitor is on another page. A default is not wri
 """
 
 from collections.abc import Callable, Sequence
+from typing import Literal
+from urllib.parse import urlencode
 
 import streamlit as st
 
@@ -16,9 +18,9 @@ NOTHING = ("",)  # in an address: nothing was chosen, where the default is somet
 
 def begin(page: str) -> None:
     """Notes which page runs now; changing the page empties the address."""
-    if st.session_state.get("page") != page:
-        st.session_state["page"] = page
-        st.session_state["written"] = {}
+    if st.session_state.get("address: page") != page:
+        st.session_state["address: page"] = page
+        st.session_state["address: written"] = {}
 
 
 def one_of(
@@ -35,7 +37,7 @@ def one_of(
     """The option chosen; a row of buttons or a list that can be searched."""
     default = default if default in options else options[0]
     _start(name, (default,), lambda values: len(values) == 1 and values[0] in options, single=True)
-    visible = "collapsed" if hide_label else "visible"
+    visible: Literal["collapsed", "visible"] = "collapsed" if hide_label else "visible"
     if buttons:
         chosen = st.segmented_control(
             label,
@@ -118,7 +120,7 @@ def number(
             return False
 
     _start(name, (f"{default:g}",), fits, read=lambda values: float(values[0]))
-    value = st.slider(label, low, high, step=step, key=name, help=help)
+    value = st.slider(label, low, high, step=step, format="%.1f", key=name, help=help)
     _write(name, (f"{value:g}",), (f"{default:g}",))
     return float(value)
 
@@ -133,9 +135,21 @@ def page_number(name: str, pages: int) -> int:
         return len(values) == 1 and values[0].isdecimal() and 1 <= int(values[0]) <= pages
 
     _start(name, ("1",), fits, read=lambda values: int(values[0]))
+    if st.session_state.get(name) == 1:  # its own default, which is not to be set a second time
+        del st.session_state[name]
     at = st.pagination(pages, key=name)
     _write(name, (str(at),), ("1",))
     return int(at)
+
+
+def share() -> None:
+    """Draws the link to what is shown, every choice named, so that new runs do not change it."""
+    kept: dict[str, Values] = st.session_state.get("address: kept", {})
+    here: dict[str, Values] = st.session_state.get("address: written", {})
+    asked = {name: kept[name] or NOTHING for name in here if any(kept.get(name, ()))}
+    with st.popover("Link to this view", icon=":material/link:"):
+        address = (st.context.url or "").partition("?")[0]
+        st.code(f"{address}?{urlencode(asked, doseq=True)}", language=None, wrap_lines=True)
 
 
 def set_value(name: str, value: str) -> None:
@@ -154,8 +168,8 @@ def _start(
 ) -> None:
     """Gives the control `name` its value before it runs, where it has none or the wrong one."""
     inside = read or (lambda values: values[0] if single else list(values))
-    kept: dict[str, Values] = st.session_state.setdefault("kept", {})
-    written: dict[str, Values] = st.session_state.setdefault("written", {})
+    kept: dict[str, Values] = st.session_state.setdefault("address: kept", {})
+    written: dict[str, Values] = st.session_state.setdefault("address: written", {})
     address = tuple(st.query_params.get_all(name))
     if address != written.get(name, ()):  # a link or the back button
         asked = () if address == NOTHING else address or default
@@ -175,8 +189,8 @@ def _start(
 
 def _write(name: str, value: Values, default: Values) -> None:
     """Notes the control's value in the address and for other pages."""
-    st.session_state.setdefault("kept", {})[name] = value
-    written: dict[str, Values] = st.session_state.setdefault("written", {})
+    st.session_state.setdefault("address: kept", {})[name] = value
+    written: dict[str, Values] = st.session_state.setdefault("address: written", {})
     target = () if value == default else value or NOTHING
     if tuple(st.query_params.get_all(name)) != target:
         if target:

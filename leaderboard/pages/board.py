@@ -12,10 +12,10 @@ from harness.types import Run
 from leaderboard.cells import in_unit, network, printable
 from leaderboard.pages import address, overall, plots, published, tables, visit
 from leaderboard.ranks import Board
-from leaderboard.records import Snapshot
 from leaderboard.rows import Row
 from leaderboard.rules import KINDS, RANKED, Rule, described
-from leaderboard.selection import PAGE, Wanted, marks, meaning, selected
+from leaderboard.selection import PAGE, Marks, Wanted, selected
+from leaderboard.site import FAMILY_TITLES, FLAGS
 from leaderboard.table import FORMATS
 
 ALL = "all data sets"
@@ -34,7 +34,8 @@ def page() -> None:
     st.title("Road anomaly leaderboard", anchor=False)
     found = visit.runs()
     there = visit.datasets(found)
-    options = [*there, *([ALL] if len(there) > 1 else [])]
+    ranked = {run.dataset for run in found.runs if run.ranks}
+    options = [*there, *([ALL] if len(ranked) > 1 else [])]
     dataset = address.one_of(
         "dataset", "Data set", options, default=there[0], buttons=len(options) <= 8
     )
@@ -47,14 +48,15 @@ def page() -> None:
     board = visit.board(found, dataset, shown, rule)
     wanted, with_intervals = _filters(runs)
     st.caption(visit.plain(rule.stated))
-    _rows(board, shown, rule, wanted, with_intervals)
-    if address.switch(
+    _rows(board, shown, rule, wanted, with_intervals, visit.marks(found))
+    columns = published.columns(family, shown)
+    if published.there(dataset, columns) and address.switch(
         "reported",
         "Show published figures",
         default=True,
         help="Printed in papers and repositories. They stand apart and never rank.",
     ):
-        published.draw(dataset, family)
+        published.draw(dataset, columns)
 
 
 def _facts(dataset: str) -> None:
@@ -80,7 +82,12 @@ def _asked(runs: Sequence[Run]) -> tuple[str, list[str], Rule]:
     left, right = st.columns([3, 2], vertical_alignment="bottom")
     with left:
         family = address.one_of(
-            "family", "Metrics", families or ["pixel"], default="pixel", buttons=True
+            "family",
+            "Metrics",
+            families or ["pixel"],
+            default="pixel",
+            show=lambda name: FAMILY_TITLES.get(name, name.capitalize()),
+            buttons=True,
         )
     of_family = [m for m in METRICS if m in there and METRICS[m].family == family]
     if family == VARIANTS:
@@ -136,15 +143,20 @@ def _filters(runs: Sequence[Run]) -> tuple[Wanted, bool]:
 
 
 def _rows(
-    board: Board, shown: Sequence[str], rule: Rule, wanted: Wanted, with_intervals: bool
+    board: Board,
+    shown: Sequence[str],
+    rule: Rule,
+    wanted: Wanted,
+    with_intervals: bool,
+    marks: Marks,
 ) -> None:
     parts: list[tuple[str, Row]] = []
     for at, group in enumerate(board.groups):
         caption = f"data {group.fingerprint[:10]}, metrics version {group.metric_version}"
         caption += f", protocol {group.protocol}" if group.protocol else ""
         name = "Ranked" if not at else f"Ranked apart, other data or version: {caption}"
-        parts += [(name, row) for row in selected(group.rows, wanted)]
-    parts += [("Shown, not ranked", row) for row in selected(board.unranked, wanted)]
+        parts += [(name, row) for row in selected(group.rows, wanted, marks)]
+    parts += [("Shown, not ranked", row) for row in selected(board.unranked, wanted, marks)]
     every = len(board.unranked) + sum(len(group.rows) for group in board.groups)
     if not parts:
         st.info(f"None of the {every} rows fits the filters. Empty the search field, or switch on.")
@@ -158,26 +170,28 @@ def _rows(
         inside = [i for i in window if parts[i][0] == name]
         rows = [parts[i][1] for i in inside]
         st.subheader(visit.plain(name), anchor=False)
-        left, right = st.columns([7, 3]) if name == "Ranked" else (st.container(), None)
+        left, right = st.columns([11, 4]) if name == "Ranked" else (st.container(), None)
         with left:
             chosen += tables.draw(
                 rows,
                 shown,
                 rule,
+                marks=marks,
                 with_intervals=with_intervals,
                 options=[options[i] for i in inside],
-                first=inside[0] + 1,
                 key=f"rows-{board.dataset}-{at}-{name}",
             )
         if right is not None:
             with right:
-                _interval_chart(rows, shown, inside[0] + 1)
+                _interval_chart(rows, shown)
     shown_of = f"{len(parts)} of {every} rows fit" if len(parts) < every else f"{every} rows"
     st.caption(f"{shown_of}. {tables.LEGEND} Click a header to sort this page by it.")
-    _actions(chosen, [row for _, row in parts], shown, board.dataset)
+    rows = [row for _, row in parts]
+    _actions(chosen, rows, shown, board.dataset)
+    _flags(rows, marks)
 
 
-def _interval_chart(rows: Sequence[Row], shown: Sequence[str], first: int) -> None:
+def _interval_chart(rows: Sequence[Row], shown: Sequence[str]) -> None:
     known = [m for m in shown if any(m in row.run.intervals for row in rows)]
     if not known:
         st.caption("These runs hold no intervals.")
@@ -185,11 +199,12 @@ def _interval_chart(rows: Sequence[Row], shown: Sequence[str], first: int) -> No
     metric = address.one_of("chart", "Interval of", known, hide_label=True, buttons=True)
     times = 100 if described(metric).unit == "%" else 1
     lines = []
-    for number, row in enumerate(rows[: tables.MOST_ROWS], first):
+    for number, row in enumerate(rows[: tables.MOST_ROWS], 1):
         value, interval = in_unit(row.run, metric), row.run.intervals.get(metric)
         if value is None:
             continue
-        name = printable(f"{number} {row.run.method}")
+        name = printable(f"{row.place or number} {row.run.method}")
+        name += "\u200b" * number  # names of rows that look alike stay apart in the chart
         low, high = (times * interval.low, times * interval.high) if interval else (None, None)
         lines.append({"name": name, "value": value, "low": low, "high": high})
     if not lines:
@@ -207,15 +222,11 @@ def _actions(
     with st.container(horizontal=True, vertical_alignment="center"):
         ids = [row.run.id for row in chosen]
         if st.button("Compare", disabled=not 2 <= len(ids) <= 6, help="Select 2 to 6 rows."):
-            st.switch_page(
-                "pages/compare.py", query_params={"dataset": dataset, "runs": ids}
-            )
+            st.switch_page("pages/compare.py", query_params={"dataset": dataset, "runs": ids})
         if st.button("Open run", disabled=len(ids) != 1, help="Select one row."):
             st.switch_page("pages/run.py", query_params={"dataset": dataset, "run": ids[0]})
         if st.button("Look at frames", disabled=not 1 <= len(ids) <= 4, help="Select 1 to 4 rows."):
-            st.switch_page(
-                "pages/frames.py", query_params={"dataset": dataset, "methods": ids}
-            )
+            st.switch_page("pages/frames.py", query_params={"dataset": dataset, "methods": ids})
         with st.popover("Export"):
             st.caption("All rows that fit, in this order, with these columns.")
             for name, (ending, kind) in ENDINGS.items():
@@ -227,12 +238,26 @@ def _actions(
                     on_click="ignore",
                     key=f"export-{name}",
                 )
-    flags = sorted({mark for row in rows for mark in marks(row.run)})
-    if flags:
-        with st.expander("What the flags say"):
-            for flag in flags:
-                st.markdown(f"**{visit.plain(flag)}**: {visit.plain(meaning(flag))}")
+
+
+def _flags(rows: Sequence[Row], marks: Marks) -> None:
+    """What the flags and marks of the rows say."""
+    said = {
+        name: FLAGS.get(name.partition(":")[0], "Does not rank.")
+        for row in rows
+        for name in row.run.flags
+    }
+    said |= {
+        mark.name: mark.meaning
+        for row in rows
+        for mark in marks.get((row.run.dataset, row.run.id), ())
+    }
+    if said:
+        with st.expander("What the flags and levels say"):
+            for name, meaning in sorted(said.items()):
+                st.markdown(f"**{visit.plain(name)}**: {visit.plain(meaning)}")
 
 
 if __name__ == "__main__":
     page()
+    address.share()

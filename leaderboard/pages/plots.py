@@ -7,6 +7,8 @@ import pandas as pd
 
 from leaderboard.curves import Curve
 
+Layers = alt.LayerChart | alt.FacetChart
+
 COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00")
 """Okabe and Ito's palette without black and yellow, which vanish on dark or light pages."""
 DASHES = ([1, 0], [8, 3], [2, 2], [8, 3, 2, 3], [12, 4], [4, 4])
@@ -16,7 +18,7 @@ BEST = "rgba(0, 158, 115, 0.28)"
 SECOND = "rgba(0, 158, 115, 0.12)"
 
 
-def intervals(rows: pd.DataFrame, title: str) -> alt.LayerChart:
+def intervals(rows: pd.DataFrame, title: str) -> Layers:
     """Values with their intervals, in the order of the rows.
 
     Args:
@@ -24,9 +26,12 @@ def intervals(rows: pd.DataFrame, title: str) -> alt.LayerChart:
         title: of the axis.
     """
     names = alt.Y(
-        "name:N", sort=None, title=None, axis=alt.Axis(labelLimit=190, ticks=False, grid=False)
+        "name:N",
+        sort=None,
+        title=None,
+        axis=alt.Axis(labelLimit=150, ticks=False, labelOverlap=False),
     )
-    across = alt.Scale(zero=False, nice=True)
+    across = alt.Scale(zero=False, nice=True, padding=6)
     tooltip = ["name", "value", "low", "high"]
     line = alt.Chart(rows).mark_rule(strokeWidth=2, color=COLOURS[0], opacity=0.7)
     point = alt.Chart(rows).mark_point(filled=True, size=55, color=COLOURS[0], opacity=1)
@@ -35,7 +40,7 @@ def intervals(rows: pd.DataFrame, title: str) -> alt.LayerChart:
             y=names, x=alt.X("low:Q", scale=across, title=title), x2="high:Q", tooltip=tooltip
         ),
         point.encode(y=names, x=alt.X("value:Q", scale=across, title=title), tooltip=tooltip),
-    ).properties(height=max(110, 26 * len(rows) + 40))
+    ).properties(height=alt.Step(28))
 
 
 def lines(
@@ -58,9 +63,9 @@ def lines(
         parts.append(part[inside])
     data = pd.concat(parts, ignore_index=True)
     scale = alt.Scale(type="log" if log_y else "linear", domain=list(y_range), clamp=True)
-    return (
+    chart: alt.Chart = (
         alt.Chart(data)
-        .mark_line(strokeWidth=2, interpolate="linear")
+        .mark_line(strokeWidth=2)
         .encode(
             x=alt.X("x:Q", title=titles[0], scale=alt.Scale(domain=list(x_range))),
             y=alt.Y("y:Q", title=titles[1], scale=scale),
@@ -71,9 +76,10 @@ def lines(
         )
         .properties(height=320)
     )
+    return chart
 
 
-def scatter_frames(points: pd.DataFrame, first: str, second: str) -> alt.LayerChart:
+def scatter_frames(points: pd.DataFrame, first: str, second: str) -> Layers:
     """AP of each frame in two runs (columns frame, first, second); on the line they are equal."""
     domain = alt.Scale(domain=[0, 100])
     diagonal = (
@@ -95,7 +101,7 @@ def scatter_frames(points: pd.DataFrame, first: str, second: str) -> alt.LayerCh
 
 def by_overlap(points: pd.DataFrame, names: Sequence[str]) -> alt.Chart:
     """Component F1 against the overlap that counts as found (columns run, tau, value)."""
-    return (
+    chart: alt.Chart = (
         alt.Chart(points)
         .mark_line(point=True, strokeWidth=2)
         .encode(
@@ -107,9 +113,27 @@ def by_overlap(points: pd.DataFrame, names: Sequence[str]) -> alt.Chart:
         )
         .properties(height=300)
     )
+    return chart
 
 
-def agreement(cells: pd.DataFrame, names: Sequence[str]) -> alt.LayerChart:
+def by_size(points: pd.DataFrame, names: Sequence[str], order: Sequence[str]) -> alt.Chart:
+    """Share of objects found by their size (columns run, size, found)."""
+    chart: alt.Chart = (
+        alt.Chart(points)
+        .mark_bar()
+        .encode(
+            x=alt.X("size:N", sort=list(order), title=None, axis=alt.Axis(labelAngle=0)),
+            xOffset=alt.XOffset("run:N", sort=list(names)),
+            y=alt.Y("found:Q", title="objects found, %", scale=alt.Scale(domain=[0, 100])),
+            color=_colour(names),
+            tooltip=["run", "size", "objects", alt.Tooltip("found:Q", format=".2f")],
+        )
+        .properties(height=280)
+    )
+    return chart
+
+
+def agreement(cells: pd.DataFrame, names: Sequence[str]) -> Layers:
     """A square of correlations (columns first, second, value), the numbers written in."""
     x = alt.X("first:N", sort=list(names), title=None, axis=alt.Axis(labelAngle=-30))
     y = alt.Y("second:N", sort=list(names), title=None, axis=alt.Axis(labelLimit=190))
@@ -130,7 +154,7 @@ def agreement(cells: pd.DataFrame, names: Sequence[str]) -> alt.LayerChart:
     return alt.layer(square, number).properties(height=60 + 44 * len(names))
 
 
-def histogram(bins: pd.DataFrame, threshold: float | None) -> alt.LayerChart:
+def histogram(bins: pd.DataFrame, threshold: float | None) -> Layers:
     """Scores of normal and anomalous pixels (columns left, right, share, pixels)."""
     area = (
         alt.Chart(bins)
@@ -156,14 +180,18 @@ def histogram(bins: pd.DataFrame, threshold: float | None) -> alt.LayerChart:
     return alt.layer(*layers).properties(height=240)
 
 
-def speed(points: pd.DataFrame, quality: str, higher_is_better: bool) -> alt.LayerChart:
+def speed(points: pd.DataFrame, quality: str, higher_is_better: bool) -> Layers:
     """Milliseconds a frame against quality (columns name, ms, value, device, best)."""
     y = alt.Y(
         "value:Q",
         title=quality,
         scale=alt.Scale(zero=False, reverse=not higher_is_better, padding=18),
     )
-    x = alt.X("ms:Q", title="milliseconds a frame (log scale)", scale=alt.Scale(type="log", padding=24))
+    x = alt.X(
+        "ms:Q",
+        title="milliseconds a frame (log scale)",
+        scale=alt.Scale(type="log", nice=False, padding=40),
+    )
     front = (
         alt.Chart(points[points["best"]])
         .mark_line(interpolate="step-after", strokeWidth=2, color="#888888", strokeDash=[5, 3])
@@ -183,7 +211,7 @@ def speed(points: pd.DataFrame, quality: str, higher_is_better: bool) -> alt.Lay
         tooltip=["name", "ms", "value", "device"],
     )
     labels = (
-        alt.Chart(points[points["labelled"]])
+        alt.Chart(points[points["best"]])
         .mark_text(align="left", dx=8, dy=-8, fontSize=12, color="#888888")
         .encode(x=x, y=y, text="name:N")
     )

@@ -1,73 +1,66 @@
 """Figures that others have published on a data set, as a table of their own that never ranks."""
 
-from collections import defaultdict
+from collections.abc import Sequence
 
 import pandas as pd
 import streamlit as st
 
-from harness.metrics import METRICS
-from harness.metrics.flavours import FLAVOURS
+from harness.metrics import METRICS, OFFICIAL
 from leaderboard.pages import visit
-from leaderboard.reported import PRINTED, PROTOCOLS, Reported, reported
+from leaderboard.reported import PROTOCOLS, reported_rows
+from leaderboard.rules import arrow
 
 
-def draw(dataset: str, family: str) -> None:
-    """Draws the table of the figures on `dataset` whose metrics belong to `family`."""
-    figures = [one for one in _figures() if one.dataset == dataset and _fits(one, family)]
+def columns(family: str, shown: Sequence[str]) -> tuple[str, ...]:
+    """The metrics whose published figures stand below a board with the columns `shown`."""
+    ours = tuple(metric for metric in shown if metric in METRICS)
+    return ours or OFFICIAL.get(family, OFFICIAL["pixel"])
+
+
+def there(dataset: str, shown: tuple[str, ...]) -> bool:
+    """Whether any figure on `dataset` in these metrics was published."""
+    return bool(reported_rows(dataset, shown))
+
+
+def draw(dataset: str, shown: tuple[str, ...]) -> None:
+    """Draws the table of the figures on `dataset` in the metrics `shown`."""
     st.subheader("Reported, not measured here", anchor=False)
-    if not figures:
-        st.caption("We know of no published figure for this data set and these metrics.")
-        return
     st.caption(
         "Split, label policy, resizing, checkpoint and the definition of a metric differ from "
         "paper to paper, so these rows have no rank and mark no best value."
     )
-    lines: dict[tuple[str, ...], dict[str, object]] = defaultdict(dict)
-    for one in figures:
-        place = (one.method, one.network, one.split, one.condition, one.protocol, one.source)
-        line = lines[(*place, one.table_or_file)]
-        line |= {
-            "method": one.method,
-            "network": one.network,
-            "split": " ".join(part for part in (one.split, one.condition) if part),
+    rows = reported_rows(dataset, shown)
+    metrics = [metric for metric in shown if any(metric in row.values for row in rows)]
+    data = pd.DataFrame(
+        {
+            "method": [row.method for row in rows],
+            "network": [row.network for row in rows],
+            "split": [f"{row.split} {row.condition}".strip() for row in rows],
+            **{
+                f"{metric} {arrow(metric)}": [
+                    float(row.values[metric].value) if metric in row.values else None
+                    for row in rows
+                ]
+                for metric in metrics
+            },
+            "source": [f"{row.source}, {row.table_or_file}" for row in rows],
+            "computed by": [PROTOCOLS.get(row.protocol, row.protocol) for row in rows],
+            "note": [" ".join(row.notes) for row in rows],
+            "address": [visit.link(row.address) for row in rows],
         }
-        line[_column(one.metric)] = float(one.value)
-        line["source"] = f"{one.source}, {one.table_or_file}"
-        line["protocol"] = PROTOCOLS.get(one.protocol, one.protocol)
-        line["note"] = one.note
-        line["address"] = visit.link(one.address)
-    metrics = list(dict.fromkeys(_column(one.metric) for one in figures))
-    tail = ["source", "protocol", "note", "address"]
-    data = pd.DataFrame(lines.values())[["method", "network", "split", *metrics, *tail]]
+    )
     st.dataframe(
         data,
         hide_index=True,
         placeholder="–",
-        height=36 * (min(len(data), 10) + 1) + 4,
+        height=35 * (min(len(data), 10) + 1) + 3,
         column_config={
             "method": st.column_config.TextColumn(pinned=True, width=150),
             "address": st.column_config.LinkColumn(display_text="open", width=70),
-            **{metric: st.column_config.NumberColumn(format="%.2f") for metric in metrics},
+            **{
+                f"{metric} {arrow(metric)}": st.column_config.NumberColumn(format="%.2f")
+                for metric in metrics
+            },
         },
         alt="Published figures with their sources",
     )
-
-
-def _fits(one: Reported, family: str) -> bool:
-    known = METRICS.get(one.metric)
-    if known is not None:
-        return known.family == family
-    return family in ("pixel", "published variants") and (
-        one.metric in FLAVOURS or one.metric in PRINTED
-    )
-
-
-def _column(metric: str) -> str:
-    known = METRICS.get(metric) or FLAVOURS.get(metric) or PRINTED[metric]
-    direction = {True: " ↑", False: " ↓", None: ""}[known.higher_is_better]
-    return f"{metric}{direction}"
-
-
-@st.cache_data(show_spinner=False)
-def _figures() -> tuple[Reported, ...]:
-    return reported()

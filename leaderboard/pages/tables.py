@@ -1,4 +1,4 @@
-"""Rows of a board as a table that Streamlit draws: numbers aligned, the best marked, all as text."""
+"""Rows of a board as a table that Streamlit draws: numbers aligned, the best marked."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,14 +6,23 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from leaderboard.cells import MISSING, differing_options, in_unit, network, number_text, printable
+from leaderboard.cells import (
+    MISSING,
+    differing_options,
+    in_unit,
+    network,
+    number_text,
+    printable,
+    spread_text,
+)
+from leaderboard.facts import milliseconds
 from leaderboard.pages import plots
 from leaderboard.rows import Row
 from leaderboard.rules import Rule, arrow, described
-from leaderboard.selection import checkpoint, marks, milliseconds
+from leaderboard.selection import Marks, checkpoint, labels, level
 
 NARROW = "\u2007"  # as wide as a digit, so that numbers of different length stay aligned
-HEIGHT_PX, MOST_ROWS = 36, 25
+HEIGHT_PX, MOST_ROWS = 35, 25
 LEGEND = "★ best, ☆ second best of the runs that may be compared; – no value."
 
 
@@ -23,9 +32,9 @@ def metric_text(row: Row, metric: str, *, with_interval: bool) -> str:
     if text == MISSING:
         return MISSING
     times = 100 if described(metric).unit == "%" else 1
-    cell = text.rjust(6, NARROW) if times == 100 else text
+    cell = text.rjust(5, NARROW) if times == 100 else text
     if metric in row.spreads:
-        cell += f" ± {times * row.spreads[metric]:.2f}"
+        cell += f" {spread_text(metric, row.spreads[metric])}"
     interval = row.run.intervals.get(metric)
     if with_interval and interval is not None:
         low, high = (f"{times * end:.1f}".rjust(4, NARROW) for end in (interval.low, interval.high))
@@ -39,9 +48,9 @@ def draw(
     shown: Sequence[str],
     rule: Rule,
     *,
+    marks: Marks,
     with_intervals: bool,
     options: Sequence[str],
-    first: int,
     key: str,
 ) -> list[Row]:
     """The rows that the reader selected in the table that this draws.
@@ -50,12 +59,12 @@ def draw(
         rows: as they stand, top to bottom.
         shown: the metrics that have a column.
         rule: made the order.
+        marks: of all runs.
         with_intervals: write intervals into the cells.
         options: per row, what tells it from others of its method.
-        first: the number of the first row.
         key: of the widget.
     """
-    data = _data(rows, shown, rule, options, first)
+    data = _data(rows, shown, rule, marks, options)
     styled = data.style
     for metric in shown:
         styled = _with_texts(
@@ -71,8 +80,9 @@ def draw(
         on_select="rerun",
         selection_mode="multi-row",
         column_config=_config(rows, shown, rule, with_intervals),
-        height=HEIGHT_PX * (min(len(rows), MOST_ROWS) + 1) + 4,
-        alt="Runs and their metrics; the same numbers are in the CSV export.",
+        height=HEIGHT_PX * (min(len(rows), MOST_ROWS) + 1) + 3,
+        placeholder="–",
+        alt="Runs and their metrics",
     )
     return [rows[at] for at in event.selection.rows if at < len(rows)]
 
@@ -83,22 +93,26 @@ def options_of(rows: Sequence[Row]) -> list[str]:
 
 
 def _data(
-    rows: Sequence[Row], shown: Sequence[str], rule: Rule, options: Sequence[str], first: int
+    rows: Sequence[Row],
+    shown: Sequence[str],
+    rule: Rule,
+    marks: Marks,
+    options: Sequence[str],
 ) -> pd.DataFrame:
     runs = [row.run for row in rows]
     columns: dict[str, list[Any]] = {
-        "#": list(range(first, first + len(rows))),
         "method": [printable(run.method) for run in runs],
         "rank": [row.place for row in rows],
+        **{_title(metric): [in_unit(run, metric) for run in runs] for metric in shown},
         "network": [printable(network(run)) for run in runs],
         "options": list(options),
-        **{_title(metric): [in_unit(run, metric) for run in runs] for metric in shown},
-        "flags": [printable(", ".join(marks(run))) for run in runs],
+        "flags": [printable(", ".join(labels(run, marks))) for run in runs],
         "ms/frame": [milliseconds(run) for run in runs],
         "frames": [run.frames for run in runs],
         "seeds": [len(row.runs) if len(row.runs) > 1 else None for row in rows],
         "checkpoint": [printable(checkpoint(run)) for run in runs],
         "trained on": [printable(", ".join(run.trained_on)) for run in runs],
+        "level": [level(run, marks) for run in runs],
         "finished": [printable(run.finished[:10]) for run in runs],
     }
     if rule.kind != "single":
@@ -143,15 +157,17 @@ def _colours(data: pd.DataFrame, rows: Sequence[Row], shown: Sequence[str]) -> p
 def _config(
     rows: Sequence[Row], shown: Sequence[str], rule: Rule, with_intervals: bool
 ) -> dict[str, Any]:
-    width = 190 if with_intervals and any(row.run.intervals for row in rows) else 105
+    width = 158 if with_intervals and any(row.run.intervals for row in rows) else 105
     config: dict[str, Any] = {
-        "#": st.column_config.NumberColumn(width=44, pinned=True, help="Row of this table."),
-        "method": st.column_config.TextColumn(width=140, pinned=True),
+        "method": st.column_config.TextColumn(width=128, pinned=True),
         "rank": st.column_config.NumberColumn(width=54, help=rule.stated),
         "ms/frame": st.column_config.NumberColumn(
             format="%.1f", width=84, help="Time of the method for a frame, median."
         ),
         rule.title: st.column_config.NumberColumn(format="%.2f", width=100, help=rule.stated),
+        "level": st.column_config.TextColumn(
+            help="Who vouches for the record. Claimed: only its maker, it has no receipt yet."
+        ),
         "checkpoint": st.column_config.TextColumn(
             help="First digits of the weights' sha256: equal ones are the same checkpoint."
         ),
@@ -159,7 +175,7 @@ def _config(
     for metric in shown:
         known = described(metric)
         unit = ", %" if known.unit == "%" else ""
-        help_ = f"{known.title}{unit}. {known.meaning}"
+        help_ = f"{known.title}{unit}. {getattr(known, 'meaning', '')}"
         if getattr(known, "oracle", False):
             help_ += " Oracle: uses the evaluated labels to choose something."
         config[_title(metric)] = st.column_config.NumberColumn(

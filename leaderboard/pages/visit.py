@@ -11,11 +11,13 @@ from harness.data import DATASETS, Frames, load_frames
 from harness.errors import HarnessError
 from harness.types import Run
 from leaderboard import launch, ranks, strips
+from leaderboard import marks as every_mark
 from leaderboard.cells import differing_options, network, printable
 from leaderboard.launch import Settings
 from leaderboard.ranks import Board, Standing
 from leaderboard.records import Records, Snapshot
 from leaderboard.rules import Rule
+from leaderboard.selection import Marks
 
 
 def settings() -> Settings:
@@ -64,6 +66,11 @@ def board(found: Snapshot, dataset: str, shown: Sequence[str], rule: Rule) -> Bo
 def standings(found: Snapshot, rule: Rule) -> tuple[Standing, ...]:
     """The methods over all data sets, in the order of `rule`."""
     return _standings((_folder(), found.version), rule, found)
+
+
+def marks(found: Snapshot) -> Marks:
+    """What a reader must know of each run beside its numbers."""
+    return _marks((_folder(), found.version), found)
 
 
 def pictures_allowed() -> bool:
@@ -115,6 +122,11 @@ def plain(text: str) -> str:
 def link(address: str) -> str | None:
     """The address if a browser may follow it, else None."""
     return address if re.fullmatch(r"https?://[^\s<>\"'\\]+", address) else None
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def _marks(key: tuple[str, int], _found: Snapshot) -> Marks:
+    return every_mark.marks(_found.runs)
 
 
 def _folder() -> str:
