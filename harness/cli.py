@@ -39,6 +39,9 @@ metrics_option = click.option(
 flavours_option = click.option(
     "--flavours", is_flag=True, help="Show published variants of the metrics too."
 )
+intervals_option = click.option(
+    "--intervals", is_flag=True, help="Show 95 % intervals behind the values."
+)
 root_option = click.option(
     "--data-root",
     type=click.Path(file_okay=False, path_type=Path),
@@ -106,6 +109,7 @@ def main(traceback: bool) -> None:
 @click.option("--again", is_flag=True, help="Score again even if the run is there.")
 @metrics_option
 @flavours_option
+@intervals_option
 @format_option
 def run(
     methods: tuple[str, ...],
@@ -120,6 +124,7 @@ def run(
     threshold: float | None,
     metrics: str,
     flavours: bool,
+    intervals: bool,
     form: str,
     **named: str | None,
 ) -> None:
@@ -150,7 +155,7 @@ def run(
                 command=_command(),
                 progress=progress,
             )
-    _print_rows(saved, form, metrics, flavours)
+    _print_rows(saved, form, metrics, flavours, intervals)
     for row in saved:
         if "hidden labels" in row.flags:
             click.echo(
@@ -165,13 +170,14 @@ def run(
 @out_option
 @metrics_option
 @flavours_option
+@intervals_option
 @format_option
-def list_(what: str, out: Path, metrics: str, flavours: bool, form: str) -> None:
+def list_(what: str, out: Path, metrics: str, flavours: bool, intervals: bool, form: str) -> None:
     """Methods, networks, data sets, metrics or saved runs, one a line."""
     if what == "runs":
         from harness.store import load_runs
 
-        _print_rows(load_runs(out), form, metrics, flavours)
+        _print_rows(load_runs(out), form, metrics, flavours, intervals)
         return
     for name, title in _listed(what):
         click.echo(f"{name:<28}{title}")
@@ -249,6 +255,7 @@ def rescore(
 @out_option
 @metrics_option
 @flavours_option
+@intervals_option
 @format_option
 def evaluate(
     scores: Path,
@@ -261,6 +268,7 @@ def evaluate(
     out: Path,
     metrics: str,
     flavours: bool,
+    intervals: bool,
     form: str,
 ) -> None:
     """Evaluate score maps on disk: one file per frame id, in the folder SCORES or SCORES/scores."""
@@ -276,7 +284,7 @@ def evaluate(
         out=out if save else None,
         command=_command(),
     )
-    _print_rows([found], form, metrics, flavours)
+    _print_rows([found], form, metrics, flavours, intervals)
 
 
 @main.command()
@@ -492,10 +500,13 @@ def _listed(what: str) -> list[tuple[str, str]]:
     return [(name, metric.title) for name, metric in METRICS.items()]
 
 
-def _print_rows(runs: "list[Run]", form: str, metrics: str, flavours: bool) -> None:
+def _print_rows(
+    runs: "list[Run]", form: str, metrics: str, flavours: bool, intervals: bool
+) -> None:
     from leaderboard.table import columns, formatted
 
-    click.echo(formatted(runs, form, shown=columns(runs, metrics, flavours=flavours)))
+    shown = columns(runs, metrics, flavours=flavours)
+    click.echo(formatted(runs, form, shown=shown, intervals=intervals))
 
 
 def _command() -> str:

@@ -221,3 +221,9 @@ def test_compare_prints_differences_and_p_values(harness):
     assert result.exit_code == 0, result.stderr
     assert "p (Holm)" in result.stdout
     assert harness("compare", runs[0]["run"]).exit_code == 2
+
+
+def test_intervals_stand_behind_the_values(harness):
+    result = harness(*RANDOM, "--intervals", "--metrics", "AUROC")
+    assert result.exit_code == 0, result.stderr
+    assert "[" in result.stdout.splitlines()[1]
