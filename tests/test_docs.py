@@ -1,9 +1,9 @@
 """The documents say what is so: their commands run, their links lead somewhere, all is named.
 
 A fence marked ```console is a session in a shell: lines that begin with `$ ` are commands (a
-backslash at the end continues one), the lines below are their output. The commands of one
-document run one after the other in one copy of the repository. Each line of the output must be
-printed again, on stdout or stderr, in any place, where
+backslash at the end continues one, and so does <<'END' up to END), the lines below are their
+output. The commands of one document run one after the other in one copy of the repository. Each
+line of the output must be printed again, on stdout or stderr, in any place, where
 
 - spaces in a row are one space, and a line of nothing but `…` stands for lines left out;
 - a number with exactly one decimal, or one followed by s, ms, min or /s, is a time or a rate: any
@@ -67,7 +67,10 @@ def commands(document: str) -> Iterator[Command]:
         number = document.count("\n", 0, fence.start(1)) + 1
         for session in re.split(r"^(?=\$ )", fence[1], flags=re.MULTILINE):
             if session.startswith("$ "):
-                text, *rest = re.sub(r"\\\n\s*", "", session[2:]).split("\n")
+                joined = re.sub(r"\\\n\s*", "", session[2:])
+                heredoc = re.match(r".*<<'(\w+)'.*\n(?:.*\n)*?\1\n", joined)
+                end = heredoc.end() if heredoc else joined.index("\n") + 1
+                text, rest = joined[:end].rstrip("\n"), joined[end:].split("\n")
                 shown = (line for line in rest if line.strip() not in ("", "…", "..."))
                 yield Command(number, text, tuple(shown))
             number += session.count("\n")
@@ -201,6 +204,11 @@ def test_every_metric_or_family_of_metrics_is_documented(name: str) -> None:
 def test_a_session_is_split_into_commands_and_their_output() -> None:
     document = "Text\n```console\n$ a \\\n    --b\nrow 1\n…\n$ c\n```\n```sh\n$ d\n```\n"
     assert list(commands(document)) == [Command(3, "a --b", ("row 1",)), Command(7, "c", ())]
+
+
+def test_a_here_document_belongs_to_its_command() -> None:
+    (command,) = commands("```console\n$ cat <<'END'\nin\nEND\nin\n```\n")
+    assert command == Command(2, "cat <<'END'\nin\nEND", ("in",))
 
 
 @pytest.mark.parametrize(
