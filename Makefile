@@ -35,9 +35,8 @@ lint: .venv/.installed
 board: .venv/.installed  ## draw the board of everything in runs/ as a static page in board/
 	@$(draw_board)
 
-bench: .venv/.installed  ## measure speed and memory of the metrics against scikit-learn and loops
-	@$(BIN)/python benchmarks/metrics.py pixels --frames 20
-	@$(BIN)/python benchmarks/metrics.py components --frames 5
+bench: .venv/.installed  ## measure speed and memory against named peers; about three minutes
+	@$(BIN)/python benchmarks/metrics.py
 
 clean:  ## remove .venv, caches and the page; runs/ and data/ stay
 	@rm -rf .venv board build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

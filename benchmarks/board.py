@@ -97,7 +97,7 @@ def opened(root: Path, page: str, *words: str, **asked: str) -> Any:
     sys.argv = [str(APP), "--runs", str(root), *words]
     app = AppTest.from_file(str(APP), default_timeout=120)
     if page != "board":
-        app.switch_page(f"pages/{page}.py")
+        app.switch_page(f"{page}.py")
     for name, value in asked.items():
         app.query_params[name] = value
     return sound(app.run())
