@@ -74,8 +74,8 @@ def _translated(
         known, lookup = np.zeros(256, bool), np.zeros(256, np.uint8)
         for value, becomes in table.items():
             known[value], lookup[value] = True, becomes
-        if known[raw].all():
-            translated: NDArray[np.uint8] = lookup[raw]
+        if not np.bincount(raw.ravel(), minlength=256)[~known].any():
+            translated: NDArray[np.uint8] = lookup.take(raw)
             return translated
     unlisted = [int(value) for value in np.unique(raw) if int(value) not in table]
     if unlisted:
