@@ -1,5 +1,7 @@
 """`harness`: the command line. Commands parse, call one function, print the answer to stdout."""
 
+import errno
+import math
 import shlex
 import sys
 from pathlib import Path
@@ -42,6 +44,20 @@ flavours_option = click.option(
 intervals_option = click.option(
     "--intervals", is_flag=True, help="Show 95 % intervals behind the values."
 )
+
+
+def _number(ctx: click.Context, param: click.Parameter, value: float | None) -> float | None:
+    if value is not None and math.isnan(value):
+        raise click.BadParameter("nan is no threshold; give a number.", ctx, param)
+    return value
+
+
+threshold_option = click.option(
+    "--threshold",
+    type=float,
+    callback=_number,
+    help="Of component metrics [default: that of best F1].",
+)
 root_option = click.option(
     "--data-root",
     type=click.Path(file_okay=False, path_type=Path),
@@ -61,6 +77,11 @@ class Group(click.Group):
             if ctx.params.get("traceback"):
                 raise
             click.echo(f"harness: {error}", err=True)
+            ctx.exit(1)
+        except OSError as error:  # of the answer, say: a full disk behind >, a closed terminal
+            if ctx.params.get("traceback") or error.errno == errno.EPIPE:
+                raise
+            click.echo(f"harness: {error}; --traceback before the command says where.", err=True)
             ctx.exit(1)
         except KeyboardInterrupt:
             click.echo(
@@ -282,6 +303,63 @@ def evaluate(
         name=name or scores.resolve().name,
         threshold=threshold,
         out=out if save else None,
+        command=_command(),
+    )
+    _print_rows([found], form, metrics, flavours, intervals)
+
+
+@main.command()
+@click.argument("submission", metavar="FOLDER|ZIP", type=click.Path(exists=True, path_type=Path))
+@click.option("--dataset", "-d", required=True, metavar="NAME", help="What was scored.")
+@click.option("--limit", type=click.IntRange(min=1), help="Only the first N frames.")
+@root_option
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text")
+def check(
+    submission: Path, dataset: str, limit: int | None, data_root: Path | None, form: str
+) -> None:
+    """Is a submission valid? Every problem at once; exit code 0 or 1. Labels are not needed."""
+    from submissions.check import Expected
+    from submissions.check import check as check_submission
+
+    report = check_submission(submission, Expected.at(dataset, data_root, limit=limit))
+    click.echo(report.to_json() if form == "json" else report.text())
+    if not report.valid:
+        raise SystemExit(1)
+
+
+@main.command()
+@click.argument("submission", metavar="FOLDER|ZIP", type=click.Path(exists=True, path_type=Path))
+@click.option("--dataset", "-d", required=True, metavar="NAME", help="What was scored.")
+@click.option("--limit", type=click.IntRange(min=1), help="Only the first N frames; never ranks.")
+@click.option("--threshold", type=float, help="Of component metrics [default: that of best F1].")
+@root_option
+@out_option
+@metrics_option
+@flavours_option
+@intervals_option
+@format_option
+def submit(
+    submission: Path,
+    dataset: str,
+    limit: int | None,
+    threshold: float | None,
+    data_root: Path | None,
+    out: Path,
+    metrics: str,
+    flavours: bool,
+    intervals: bool,
+    form: str,
+) -> None:
+    """Check and evaluate a submission, save it as a run, print its row."""
+    from submissions.judge import submit as submit_here
+
+    found = submit_here(
+        submission,
+        dataset,
+        root=data_root,
+        out=out,
+        limit=limit,
+        threshold=threshold,
         command=_command(),
     )
     _print_rows([found], form, metrics, flavours, intervals)

@@ -240,6 +240,13 @@ def _predicted(
             except Exception as error:
                 where = f"{frames.dataset.name}/{given[0].id}" if given else frames.dataset.name
                 raise MethodError(f"{titles}: {where}: {type(error).__name__}: {error}") from error
+            for planned, prediction in zip(group, predictions, strict=True):
+                if not isinstance(prediction, Prediction):
+                    raise MethodError(
+                        f"{planned.title}: {frames.dataset.name}/{given[0].id}: a "
+                        f"{type(prediction).__name__} came back, not a Prediction; end predict "
+                        "with `return Prediction(score)`."
+                    )
             yield given.popleft(), predictions, time.perf_counter() - begin
 
 
@@ -382,8 +389,8 @@ def _check_space(out: Path, image: Image, maps: int) -> None:
         free = shutil.disk_usage(out).free
     if needed > free:
         raise RunError(
-            f"{out}: {maps} score maps may need {needed / 1e9:.1f} GB and {free / 1e9:.1f} GB are "
-            "free. Make room, choose another --out, or use --limit."
+            f"{out}: {maps} score maps may need {needed / 1e6:,.0f} MB and {free / 1e6:,.0f} MB "
+            "are free. Make room, choose another --out, or use --limit."
         )
 
 
