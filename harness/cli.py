@@ -126,7 +126,7 @@ def main(traceback: bool) -> None:
 @root_option
 @out_option
 @click.option("--keep-scores", is_flag=True, help="Keep the score maps: a valid submission.")
-@click.option("--threshold", type=float, help="Of component metrics [default: that of best F1].")
+@threshold_option
 @click.option("--again", is_flag=True, help="Score again even if the run is there.")
 @metrics_option
 @flavours_option
@@ -153,6 +153,7 @@ def run(
     from harness.data import load_frames
     from harness.run import build
     from harness.run import run as run_methods
+    from leaderboard.table import columns
 
     options = {key: value for key, value in named.items() if value is not None}
     for setting in settings:
@@ -162,10 +163,12 @@ def run(
         options[key.strip()] = value.strip()
     built = build(list(dict.fromkeys(methods)), options, seeds)
     chosen = list(dict.fromkeys(datasets)) or _ready_datasets(data_root)
+    # What can be refused is refused now, not after hours of scoring.
+    columns([], metrics)
+    sets = [load_frames(name, root=data_root, limit=limit) for name in chosen]
     saved: list[Run] = []
     with Progress() as progress:
-        for name in chosen:
-            frames = load_frames(name, root=data_root, limit=limit)
+        for frames in sets:
             saved += run_methods(
                 built,
                 frames,
@@ -177,6 +180,7 @@ def run(
                 progress=progress,
             )
     _print_rows(saved, form, metrics, flavours, intervals)
+    _tell_undefined(saved, metrics)
     for row in saved:
         if "hidden labels" in row.flags:
             click.echo(
@@ -268,7 +272,7 @@ def rescore(
 @main.command()
 @click.argument("scores", type=click.Path(file_okay=False, path_type=Path))
 @click.option("--dataset", "-d", required=True, metavar="NAME", help="What was scored.")
-@click.option("--threshold", type=float, help="Of component metrics [default: that of best F1].")
+@threshold_option
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first N frames; never ranks.")
 @click.option("--save", is_flag=True, help="Save the numbers as a run of kind submission.")
 @click.option("--name", metavar="NAME", help="The method's name [default: the folder's].")
@@ -295,7 +299,9 @@ def evaluate(
     """Evaluate score maps on disk: one file per frame id, in the folder SCORES or SCORES/scores."""
     from harness.data import load_frames
     from harness.rescore import folder_run
+    from leaderboard.table import columns
 
+    columns([], metrics)
     frames = load_frames(dataset, root=data_root, limit=limit)
     found = folder_run(
         scores,
@@ -306,6 +312,7 @@ def evaluate(
         command=_command(),
     )
     _print_rows([found], form, metrics, flavours, intervals)
+    _tell_undefined([found], metrics)
 
 
 @main.command()
@@ -331,7 +338,7 @@ def check(
 @click.argument("submission", metavar="FOLDER|ZIP", type=click.Path(exists=True, path_type=Path))
 @click.option("--dataset", "-d", required=True, metavar="NAME", help="What was scored.")
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first N frames; never ranks.")
-@click.option("--threshold", type=float, help="Of component metrics [default: that of best F1].")
+@threshold_option
 @root_option
 @out_option
 @metrics_option
@@ -363,6 +370,7 @@ def submit(
         command=_command(),
     )
     _print_rows([found], form, metrics, flavours, intervals)
+    _tell_undefined([found], metrics)
 
 
 @main.command()
@@ -585,6 +593,17 @@ def _print_rows(
 
     shown = columns(runs, metrics, flavours=flavours)
     click.echo(formatted(runs, form, shown=shown, intervals=intervals))
+
+
+def _tell_undefined(runs: "list[Run]", metrics: str) -> None:
+    """Says on stderr which of the asked numbers a run lacks, and why, for the first of them."""
+    from leaderboard.table import columns
+
+    for run in runs:
+        absent = [name for name in columns([run], metrics) if name in run.undefined]
+        if absent:
+            why = run.undefined[absent[0]]
+            click.echo(f"{run.dataset}: {run.method} has no {', '.join(absent)}: {why}", err=True)
 
 
 def _command() -> str:

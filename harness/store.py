@@ -210,10 +210,17 @@ def find_run(root: Path, name: str) -> Run:
 
     Raises:
         UnknownName: none is called so.
-        RunError: several are.
+        RunError: several are, or the folder does not lie below `root`.
     """
-    if (Path(name) / "run.json").is_file():
-        return load_run(Path(name))
+    folder = Path(name)
+    if (folder / "run.json").is_file():
+        run = load_run(folder)
+        if folder.resolve() != run_folder(root, run).resolve():
+            raise RunError(
+                f"{folder}: not below {root}, where runs are looked for; give "
+                f"--out {folder.parent.parent}."
+            )
+        return run
     runs = {f"{run.dataset}/{run.id}": run for run in load_runs(root)}
     exact = [run for key, run in runs.items() if name in (key, run.id)]
     found = exact or [

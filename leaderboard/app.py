@@ -1,6 +1,10 @@
 """The leaderboard in a browser, by Streamlit; `harness board` starts it (see launch.py)."""
 
+from pathlib import Path
+
 import streamlit as st
+
+FOLDER = Path(__file__).with_name("pages")
 
 # File in pages/ without its ending, and title. The first one is what a visitor sees first.
 PAGES = {
@@ -23,11 +27,11 @@ def app() -> None:
     )
     st.html(STYLE)
     pages = [
-        st.Page(f"pages/{name}.py", title=title, url_path=name, default=name == "board")
+        st.Page(FOLDER / f"{name}.py", title=title, url_path=name, default=name == "board")
         for name, title in PAGES.items()
     ]
     st.navigation(pages, position="top").run()
 
 
-if __name__ == "__main__":
+if __name__ == "__main__":  # to try things; pages/__main__.py says why it is not what is launched
     app()

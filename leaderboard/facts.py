@@ -67,7 +67,9 @@ def pairs(mapping: Mapping[str, Any], joint: str = "=") -> str:
 def _facts(run: Run, runs: Sequence[Run], marks: Sequence[Mark]) -> Iterable[Fact]:
     known = run.provenance
     many = len(runs) > 1
-    if not many:
+    if many:
+        yield Fact("provenance", f"of seed {seeds(runs)[0]}; each run has its own record")
+    else:
         yield Fact("run", f"{run.dataset}/{run.id}")
     yield Fact("invalidated because", str(known.get("invalidated") or ""))
     for mark in marks:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-APP = Path(__file__).with_name("app.py")
+APP = Path(__file__).parent / "pages" / "__main__.py"
 
 SERVER = {
     "server.headless": "true",

@@ -50,6 +50,7 @@ def formatted(
     *,
     shown: Sequence[str] = SHOWN,
     rule: Rule | None = None,
+    intervals: bool = False,
 ) -> str:
     """The rows of `runs` as text without a final line break; rates in per cent.
 
@@ -58,10 +59,11 @@ def formatted(
         format: table (aligned text), markdown, csv, json or latex (booktabs).
         shown: the metrics that have a column.
         rule: makes the order; None: the mean rank over the pixel family.
+        intervals: over frames, behind the values; csv and json always have them.
 
     Raises:
         UnknownName: no such format or metric.
     """
     if format not in FORMATS:
         raise unknown_name("format", format, FORMATS)
-    return FORMATS[format](rows(runs, shown=shown, rule=rule), shown)
+    return FORMATS[format](rows(runs, shown=shown, rule=rule), shown, intervals=intervals)

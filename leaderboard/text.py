@@ -4,13 +4,15 @@ import csv
 import io
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from leaderboard.cells import (
     MISSING,
     differing_options,
     in_unit,
+    interval_text,
     network,
     number_text,
     printable,
@@ -21,9 +23,9 @@ from leaderboard.rules import SHOWN, arrow, described
 from leaderboard.seeds import SEED, seeds
 
 
-def as_table(rows: Sequence[Row], shown: Sequence[str] = SHOWN) -> str:
+def as_table(rows: Sequence[Row], shown: Sequence[str] = SHOWN, *, intervals: bool = False) -> str:
     """The rows as aligned plain text, for a terminal."""
-    columns = _columns(rows, shown)
+    columns = _columns(rows, shown, intervals)
     if not columns:
         return "No runs."
     padded = []
@@ -34,9 +36,11 @@ def as_table(rows: Sequence[Row], shown: Sequence[str] = SHOWN) -> str:
     return "\n".join("  ".join(line).rstrip() for line in zip(*padded, strict=True))
 
 
-def as_markdown(rows: Sequence[Row], shown: Sequence[str] = SHOWN) -> str:
+def as_markdown(
+    rows: Sequence[Row], shown: Sequence[str] = SHOWN, *, intervals: bool = False
+) -> str:
     """The rows as a Markdown table, the best value of each metric bold."""
-    columns = _columns(rows, shown)
+    columns = _columns(rows, shown, intervals)
     if not columns:
         return "No runs."
     texts = [
@@ -54,10 +58,11 @@ def as_markdown(rows: Sequence[Row], shown: Sequence[str] = SHOWN) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def as_csv(rows: Sequence[Row], shown: Sequence[str] = SHOWN) -> str:
+def as_csv(rows: Sequence[Row], shown: Sequence[str] = SHOWN, *, intervals: bool = False) -> str:
     """The rows as CSV: plain metric names, per cent with four decimals, every column.
 
-    `_low` and `_high` are the interval over frames, `_spread` the standard deviation over seeds.
+    `_low` and `_high` are the interval over frames, `_spread` the standard deviation over seeds;
+    they are there whether `intervals` are asked for or not.
     """
     out = io.StringIO()
     write = csv.writer(out, lineterminator="\n").writerow
@@ -85,8 +90,11 @@ def as_csv(rows: Sequence[Row], shown: Sequence[str] = SHOWN) -> str:
     return out.getvalue().removesuffix("\n")
 
 
-def as_json(rows: Sequence[Row], shown: Sequence[str] = SHOWN) -> str:
-    """The rows as a JSON list of objects, metrics in per cent by name, missing ones absent."""
+def as_json(rows: Sequence[Row], shown: Sequence[str] = SHOWN, *, intervals: bool = False) -> str:
+    """The rows as a JSON list of objects, metrics in per cent by name, missing ones absent.
+
+    Intervals and spreads are there whether `intervals` are asked for or not.
+    """
     objects = [
         {
             "dataset": row.run.dataset,
@@ -116,13 +124,13 @@ def as_json(rows: Sequence[Row], shown: Sequence[str] = SHOWN) -> str:
     return json.dumps(objects, indent=2, sort_keys=True, ensure_ascii=False, default=str)
 
 
-def as_latex(rows: Sequence[Row], shown: Sequence[str] = SHOWN) -> str:
+def as_latex(rows: Sequence[Row], shown: Sequence[str] = SHOWN, *, intervals: bool = False) -> str:
     """The rows as a LaTeX tabular (booktabs), best values bold, second best underlined.
 
     A method whose paper is on arXiv or has a DOI cites it; the entries for the bibliography
     follow as comments.
     """
-    columns = _columns(rows, shown)
+    columns = _columns(rows, shown, intervals)
     keys = [citation_key(row.run.paper) for row in rows]
     lines = [
         [
@@ -144,7 +152,11 @@ def as_latex(rows: Sequence[Row], shown: Sequence[str] = SHOWN) -> str:
             r"\toprule",
             " & ".join(_latex_text(column.title) for column in columns) + r" \\",
             r"\midrule",
-            *(" & ".join(line) + r" \\" for line in lines),
+            # Behind \\ a bracket or a star at the start of a line would be its argument.
+            *(
+                f"{'{}' if line[0][:1] in ('[', '*') else ''}{' & '.join(line)} \\\\"
+                for line in lines
+            ),
             r"\bottomrule",
             r"\end{tabular}",
             *(_bibliography_entry(key) for key in sorted({*keys} - {""})),
@@ -165,7 +177,16 @@ def citation_key(paper: str) -> str:
     return f"doi:{found[1]}" if found else ""
 
 
-FORMATS: Mapping[str, Callable[[Sequence[Row], Sequence[str]], str]] = {
+class Format(Protocol):
+    """Writes rows as text without a final line break, rates in per cent."""
+
+    def __call__(
+        self, rows: Sequence[Row], shown: Sequence[str] = SHOWN, *, intervals: bool = False
+    ) -> str:
+        """The rows with a column for each of `shown`; `intervals` over frames behind the values."""
+
+
+FORMATS: Mapping[str, Format] = {
     "table": as_table,
     "markdown": as_markdown,
     "csv": as_csv,
@@ -182,13 +203,13 @@ class _Column:
     metric: str = ""
 
 
-def _columns(rows: Sequence[Row], shown: Sequence[str]) -> list[_Column]:
+def _columns(rows: Sequence[Row], shown: Sequence[str], intervals: bool) -> list[_Column]:
     """The columns that hold anything, in the order in which they are read."""
     runs = [row.run for row in rows]
     metrics = [
         _Column(
             f"{metric} {arrow(metric)}",
-            tuple(_number_cell(row, metric) for row in rows),
+            tuple(_number_cell(row, metric, intervals) for row in rows),
             is_number=True,
             metric=metric,
         )
@@ -214,11 +235,15 @@ def _columns(rows: Sequence[Row], shown: Sequence[str]) -> list[_Column]:
     return [c for c in columns if any(cell not in ("", MISSING) for cell in c.cells)]
 
 
-def _number_cell(row: Row, metric: str) -> str:
-    """The value, of several seeds their mean and spread: `85.10 ± 0.31`."""
+def _number_cell(row: Row, metric: str, intervals: bool) -> str:
+    """The value, of several seeds their mean and spread: `85.10 ± 0.31 [83.0, 87.2]`."""
     text = number_text(row.run, metric)
-    spread = spread_text(metric, row.spreads.get(metric)) if text != MISSING else ""
-    return f"{text} {spread}".rstrip()
+    if text == MISSING:
+        return text
+    parts = [text, spread_text(metric, row.spreads.get(metric))]
+    if intervals:
+        parts.append(interval_text(row.run, metric))
+    return " ".join(filter(None, parts))
 
 
 def _numbers(row: Row, metric: str) -> tuple[float | None, ...]:

@@ -5,6 +5,7 @@ import http.client
 import os
 import pickle
 import urllib.request
+import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -206,13 +207,17 @@ def read_weights(path: Path) -> dict[str, Tensor]:
             return safetensors.torch.load_file(path)
         if path.suffix not in (".pth", ".pt"):
             raise MethodError(f"{path}: weights end in .safetensors, .pth or .pt.")
-        found = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of odd pickles, which are read or refused anyway
+            found = torch.load(path, map_location="cpu", weights_only=True)
+    except MethodError:
+        raise
     except pickle.UnpicklingError as error:
         raise MethodError(
             f"{path}: holds pickled objects other than tensors, or is damaged; pickled code is "
             "never run, so save the state dict alone, as .safetensors."
         ) from error
-    except (safetensors.SafetensorError, RuntimeError, ValueError, EOFError, OSError) as error:
+    except Exception as error:  # bytes that are no weights make torch raise nearly anything
         raise MethodError(f"{path}: the weights cannot be read: {_one_line(error)}.") from error
     if isinstance(found, Mapping) and isinstance(found.get("state_dict"), Mapping):
         found = found["state_dict"]

@@ -55,7 +55,7 @@ def opened(
     monkeypatch.setattr(sys, "argv", ["app.py", "--runs", str(root), *words])
     app = AppTest.from_file(str(APP), default_timeout=60)
     if page != "board":
-        app.switch_page(f"pages/{page}.py")
+        app.switch_page(f"{page}.py")
     for name, value in asked.items():
         app.query_params[name] = value
     app.run()
@@ -243,6 +243,15 @@ def test_an_export_equals_what_is_shown(monkeypatch: pytest.MonkeyPatch, runs: P
     assert [one["method"] for one in found] == list(table(app)["method"])
 
 
+def test_the_first_two_are_compared_without_selecting_them(
+    monkeypatch: pytest.MonkeyPatch, runs: Path
+) -> None:
+    app = opened(monkeypatch, runs, proxy="0")
+    (button,) = [one for one in app.button if one.label == "Compare the first two"]
+    sound(button.click().run())
+    assert control(app, "multiselect", "runs").value == BOTH
+
+
 def test_selected_rows_can_be_compared(monkeypatch: pytest.MonkeyPatch, runs: Path) -> None:
     app = opened(monkeypatch, runs)
     key = app.dataframe[0].key
@@ -405,7 +414,7 @@ def test_speed_draws_the_line_of_unbeaten_runs(monkeypatch: pytest.MonkeyPatch, 
 
 def test_a_choice_is_kept_from_page_to_page(monkeypatch: pytest.MonkeyPatch, runs: Path) -> None:
     app = opened(monkeypatch, runs, dataset="road_anomaly")
-    sound(app.switch_page("pages/run.py").run())
+    sound(app.switch_page("run.py").run())
     assert control(app, "selectbox", "dataset").value == "road_anomaly"
 
 
@@ -430,3 +439,17 @@ def test_hostile_names_are_shown_as_text(
             assert "](javascript" not in str(one.value)
             assert "\u202e" not in str(one.value)
     assert not any("javascript" in str(one.proto) for one in app.get("link_button"))
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_hostile_name_of_a_data_set_is_shown_as_text(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, page: str
+) -> None:
+    name = "<b>x<b> [a](javascript:b) :red[y]"
+    saved(tmp_path, "msp", dataset=name)
+    saved(tmp_path, "energy", dataset=name)
+    app = opened(monkeypatch, tmp_path, page)
+    for kind in ("markdown", "caption", "info", "warning", "subheader"):
+        for one in app.get(kind):
+            assert "<b>" not in str(one.value)
+            assert "](javascript" not in str(one.value)

@@ -171,6 +171,20 @@ def test_csv_and_json_have_the_interval_over_frames() -> None:
     assert found["intervals"] == {"AP": pytest.approx({"low": 41, "high": 59, "level": 0.95})}
 
 
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("table", "50.00 [41.0, 59.0]"),
+        ("markdown", "50.00 \\[41.0, 59.0\\]"),
+        ("latex", "50.00 [41.0, 59.0]"),
+    ],
+)
+def test_intervals_stand_behind_values_where_they_are_asked_for(name: str, said: str) -> None:
+    run = a_run("m", 0.5, intervals={"AP": Interval(0.5, 0.41, 0.59, 0.95, 60, 2000, 0, 0.0)})
+    assert said in formatted([run], name, intervals=True)
+    assert "41.0" not in formatted([run], name)
+
+
 def test_the_rule_makes_the_order_of_rows() -> None:
     low_fpr = a_run("low_fpr", 0.1, 0.1, 0.01)
     by_fpr = rows([MSP, MAX_LOGIT, low_fpr], rule=Rule("single", ("FPR95",)))
@@ -179,6 +193,11 @@ def test_the_rule_makes_the_order_of_rows() -> None:
         io.StringIO(formatted([MSP, low_fpr], "csv", rule=Rule("single", ("FPR95",))))
     )
     assert (first["place"], first["method"]) == ("1", "low_fpr")
+
+
+@pytest.mark.parametrize("name", ["[9cm] x", "*x"])
+def test_latex_takes_no_name_for_the_argument_of_a_line_break(name: str) -> None:
+    assert f"\n{{}}{name} & " in formatted([a_run(name, 0.5)], "latex")
 
 
 @pytest.mark.parametrize(

@@ -146,7 +146,11 @@ def share() -> None:
     """Draws the link to what is shown, every choice named, so that new runs do not change it."""
     kept: dict[str, Values] = st.session_state.get("address: kept", {})
     here: dict[str, Values] = st.session_state.get("address: written", {})
-    asked = {name: kept[name] or NOTHING for name in here if any(kept.get(name, ()))}
+    asked = {
+        name: kept[name] or NOTHING
+        for name, written in here.items()
+        if any(kept.get(name, ())) or written == NOTHING
+    }
     with st.popover("Link to this view", icon=":material/link:"):
         address = (st.context.url or "").partition("?")[0]
         st.code(f"{address}?{urlencode(asked, doseq=True)}", language=None, wrap_lines=True)

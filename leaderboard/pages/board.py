@@ -10,22 +10,15 @@ from harness.metrics import FAMILIES, METRICS, OFFICIAL
 from harness.metrics.flavours import FLAVOURS
 from harness.types import Run
 from leaderboard.cells import in_unit, network, printable
-from leaderboard.pages import address, overall, plots, published, tables, visit
+from leaderboard.pages import actions, address, overall, plots, published, tables, visit
 from leaderboard.ranks import Board
 from leaderboard.rows import Row
 from leaderboard.rules import KINDS, RANKED, Rule, described
 from leaderboard.selection import PAGE, Marks, Wanted, selected
-from leaderboard.site import FAMILY_TITLES, FLAGS
-from leaderboard.table import FORMATS
+from leaderboard.site import FAMILY_TITLES
 
 ALL = "all data sets"
 VARIANTS = "published variants"
-ENDINGS = {
-    "csv": ("csv", "text/csv"),
-    "latex": ("tex", "text/x-tex"),
-    "markdown": ("md", "text/markdown"),
-    "json": ("json", "application/json"),
-}
 
 
 def page() -> None:
@@ -187,8 +180,8 @@ def _rows(
     shown_of = f"{len(parts)} of {every} rows fit" if len(parts) < every else f"{every} rows"
     st.caption(f"{shown_of}. {tables.LEGEND} Click a header to sort this page by it.")
     rows = [row for _, row in parts]
-    _actions(chosen, rows, shown, board.dataset)
-    _flags(rows, marks)
+    actions.draw(chosen, rows, shown, board.dataset)
+    actions.flags(rows, marks)
 
 
 def _interval_chart(rows: Sequence[Row], shown: Sequence[str]) -> None:
@@ -214,48 +207,6 @@ def _interval_chart(rows: Sequence[Row], shown: Sequence[str]) -> None:
     few = [row.run.intervals[metric] for row in rows if metric in row.run.intervals]
     if any(interval.indicative for interval in few):
         st.caption(f"{few[0].units} frames or scenes: too few to be more than a hint.")
-
-
-def _actions(
-    chosen: Sequence[Row], rows: Sequence[Row], shown: Sequence[str], dataset: str
-) -> None:
-    with st.container(horizontal=True, vertical_alignment="center"):
-        ids = [row.run.id for row in chosen]
-        if st.button("Compare", disabled=not 2 <= len(ids) <= 6, help="Select 2 to 6 rows."):
-            st.switch_page("pages/compare.py", query_params={"dataset": dataset, "runs": ids})
-        if st.button("Open run", disabled=len(ids) != 1, help="Select one row."):
-            st.switch_page("pages/run.py", query_params={"dataset": dataset, "run": ids[0]})
-        if st.button("Look at frames", disabled=not 1 <= len(ids) <= 4, help="Select 1 to 4 rows."):
-            st.switch_page("pages/frames.py", query_params={"dataset": dataset, "methods": ids})
-        with st.popover("Export"):
-            st.caption("All rows that fit, in this order, with these columns.")
-            for name, (ending, kind) in ENDINGS.items():
-                st.download_button(
-                    {"csv": "CSV", "latex": "LaTeX", "markdown": "Markdown", "json": "JSON"}[name],
-                    FORMATS[name](rows, shown) + "\n",
-                    file_name=f"board-{dataset}.{ending}",
-                    mime=kind,
-                    on_click="ignore",
-                    key=f"export-{name}",
-                )
-
-
-def _flags(rows: Sequence[Row], marks: Marks) -> None:
-    """What the flags and marks of the rows say."""
-    said = {
-        name: FLAGS.get(name.partition(":")[0], "Does not rank.")
-        for row in rows
-        for name in row.run.flags
-    }
-    said |= {
-        mark.name: mark.meaning
-        for row in rows
-        for mark in marks.get((row.run.dataset, row.run.id), ())
-    }
-    if said:
-        with st.expander("What the flags and levels say"):
-            for name, meaning in sorted(said.items()):
-                st.markdown(f"**{visit.plain(name)}**: {visit.plain(meaning)}")
 
 
 if __name__ == "__main__":

@@ -7,13 +7,11 @@ import streamlit as st
 
 from harness.errors import HarnessError
 from harness.metrics.component import TAUS
-from harness.metrics.confidence import GRID_METRICS
 from harness.types import Run
 from leaderboard import curves, duels, sizes
 from leaderboard.curves import Curve
-from leaderboard.duels import Duel
 from leaderboard.gallery import FrameTable
-from leaderboard.pages import address, plots, visit
+from leaderboard.pages import address, better, plots, visit
 from leaderboard.table import in_unit
 
 MOST = 6  # lines that can be told apart
@@ -46,7 +44,7 @@ def page() -> None:
         return
     shown = {names[run.id]: run for run in asked}
     tabs = st.tabs(["Is A better than B?", "Curves", "Components", "Frames", "Agreement"])
-    parts = (_better, _curves, _components, _frames, _agreement)
+    parts = (better.draw, _curves, _components, _frames, _agreement)
     for tab, part in zip(tabs, parts, strict=True):
         with tab:
             try:
@@ -60,64 +58,6 @@ def _first(runs: Sequence[Run]) -> list[str]:
     ranked = [run for run in runs if run.ranks and "AP" in run.metrics]
     best = sorted(ranked, key=lambda run: (-run.metrics["AP"], run.id))
     return [run.id for run in best[:2]]
-
-
-def _better(shown: Mapping[str, Run]) -> None:
-    metric = address.one_of("metric", "Metric", GRID_METRICS, buttons=True)
-    key = tuple((run.dataset, run.id, run.finished) for run in shown.values())
-    with st.spinner("Drawing frames anew, 2,000 times …"):
-        found = _duels(key, metric, tuple(shown.values()))
-    if not found:
-        st.info(f"{metric} is not defined for two of these runs, so nothing can be compared.")
-        return
-    by_id = {run.id: name for name, run in shown.items()}
-    for duel in found[:3]:
-        st.markdown(_sentence(duel, by_id))
-    data = pd.DataFrame(
-        {
-            "A": [by_id[duel.first.id] for duel in found],
-            "B": [by_id[duel.second.id] for duel in found],
-            f"A − B, {metric}": [100 * duel.comparison.difference for duel in found],
-            "95 % low": [100 * duel.comparison.low for duel in found],
-            "95 % high": [100 * duel.comparison.high for duel in found],
-            "p": [duel.comparison.p for duel in found],
-            "p (Holm)": [duel.p for duel in found],
-            "better": [by_id[duel.winner.id] if duel.winner else "not shown" for duel in found],
-        }
-    )
-    number = st.column_config.NumberColumn(format="%+.2f")
-    p = st.column_config.NumberColumn(format="%.4f")
-    st.dataframe(
-        data,
-        hide_index=True,
-        height=35 * (len(data) + 1) + 3,
-        column_config={
-            f"A − B, {metric}": number,
-            "95 % low": number,
-            "95 % high": number,
-            "p": p,
-            "p (Holm)": p,
-        },
-        alt="Paired differences of the runs",
-    )
-    few = " That is few: take it as a hint." if found[0].comparison.indicative else ""
-    st.caption(
-        f"Paired bootstrap: {found[0].comparison.units} frames or scenes drawn "
-        f"{found[0].comparison.resamples} times, the same for both runs, in points of per cent. "
-        f"p (Holm) is corrected for the number of pairs, {len(found)}.{few} It says how far the "
-        "draw of frames may mislead, not another training run."
-    )
-
-
-def _sentence(duel: Duel, names: Mapping[str, str]) -> str:
-    first, second = (f"**{visit.plain(names[run.id])}**" for run in (duel.first, duel.second))
-    by = f"{abs(100 * duel.comparison.difference):.2f} points of {duel.metric}"
-    p = f"p = {duel.p:.4f}" if duel.p >= 0.0001 else "p < 0.0001"
-    if duel.winner is None:
-        return f"{first} and {second} differ by {by}, which may be chance ({p})."
-    better, worse = (first, second) if duel.winner is duel.first else (second, first)
-    hint = ", but the frames are few" if duel.comparison.indicative else ""
-    return f"{better} is better than {worse} by {by} ({p}{hint})."
 
 
 def _curves(shown: Mapping[str, Run]) -> None:
@@ -272,13 +212,6 @@ def _curve(run: Run) -> Curve:
 @st.cache_resource(max_entries=256, show_spinner=False)
 def _thinned(dataset: str, run_id: str, finished: str, _run: Run) -> Curve:
     return curves.load_curve(visit.settings().runs, _run).thinned()
-
-
-@st.cache_resource(max_entries=64, show_spinner=False)
-def _duels(
-    key: tuple[tuple[str, str, str], ...], metric: str, _runs: tuple[Run, ...]
-) -> tuple[Duel, ...]:
-    return duels.duels(visit.settings().runs, _runs, metric)
 
 
 if __name__ == "__main__":

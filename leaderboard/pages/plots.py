@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 import altair as alt
+import numpy as np
 import pandas as pd
 
 from leaderboard.curves import Curve
@@ -19,7 +20,7 @@ SECOND = "rgba(0, 158, 115, 0.12)"
 
 
 def intervals(rows: pd.DataFrame, title: str) -> Layers:
-    """Values with their intervals, in the order of the rows.
+    """Values with their intervals, in the order of the rows and as far apart as a table's.
 
     Args:
         rows: columns name (unique), value, low, high (NaN: no interval), rank.
@@ -40,7 +41,7 @@ def intervals(rows: pd.DataFrame, title: str) -> Layers:
             y=names, x=alt.X("low:Q", scale=across, title=title), x2="high:Q", tooltip=tooltip
         ),
         point.encode(y=names, x=alt.X("value:Q", scale=across, title=title), tooltip=tooltip),
-    ).properties(height=alt.Step(28))
+    ).properties(height=alt.Step(35))
 
 
 def lines(
@@ -62,6 +63,9 @@ def lines(
         inside = part["x"].between(*x_range) & (part["y"] >= y_range[0])
         parts.append(part[inside])
     data = pd.concat(parts, ignore_index=True)
+    if log_y and len(data):  # no empty decades below the lines
+        least = 10.0 ** np.floor(np.log10(data["y"].min()))
+        y_range = (max(y_range[0], min(least, 10.0)), y_range[1])
     scale = alt.Scale(type="log" if log_y else "linear", domain=list(y_range), clamp=True)
     chart: alt.Chart = (
         alt.Chart(data)
@@ -74,7 +78,7 @@ def lines(
             order="order:Q",
             tooltip=["run", alt.Tooltip("x:Q", format=".2f"), alt.Tooltip("y:Q", format=".2f")],
         )
-        .properties(height=320)
+        .properties(height=380)
     )
     return chart
 
@@ -111,7 +115,7 @@ def by_overlap(points: pd.DataFrame, names: Sequence[str]) -> alt.Chart:
             strokeDash=_dash(names),
             tooltip=["run", "tau", "value"],
         )
-        .properties(height=300)
+        .properties(height=340)
     )
     return chart
 
@@ -128,7 +132,7 @@ def by_size(points: pd.DataFrame, names: Sequence[str], order: Sequence[str]) ->
             color=_colour(names),
             tooltip=["run", "size", "objects", alt.Tooltip("found:Q", format=".2f")],
         )
-        .properties(height=280)
+        .properties(height=320)
     )
     return chart
 

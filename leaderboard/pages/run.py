@@ -31,8 +31,9 @@ def page() -> None:
     with left:
         dataset = address.one_of("dataset", "Data set", visit.datasets(found))
     runs = {run.id: run for run in found.of(dataset)}
+    names = visit.names(list(runs.values()))
     with right:
-        run = runs[address.one_of("run", "Run", list(runs), show=printable)]
+        run = runs[address.one_of("run", "Run", list(runs), show=lambda one: names.get(one, one))]
     _head(run)
     tabs = st.tabs(["Numbers", "How it was made", "Frames", "Curve", "Files"])
     with tabs[0]:
@@ -109,8 +110,9 @@ def _numbers(run: Run) -> None:
 
 def _made(run: Run, found: Snapshot) -> None:
     its = visit.marks(found)[run.dataset, run.id]
-    lines = [(fact.what, fact.full or fact.text) for fact in facts(run, (run,), its)]
-    _pairs("What is known", dict(lines))
+    lines = {fact.what: fact.full or fact.text for fact in facts(run, (run,), its)}
+    shown_elsewhere = ("more ", "as others", "undefined", "options", "sources", "versions")
+    _pairs("What is known", {k: v for k, v in lines.items() if not k.startswith(shown_elsewhere)})
     _pairs("Options", options_shown(run))
     for name in ("code", "weights", "machine", "versions", "threshold", "sources"):
         known = run.provenance.get(name)
@@ -166,8 +168,7 @@ def _frames(run: Run) -> None:
         on_click="ignore",
     )
     if not visit.withheld(run.dataset, [run]) and st.button("Look at the frames"):
-        asked = {"dataset": run.dataset, "methods": [run.id]}
-        st.switch_page("pages/frames.py", query_params=asked)
+        visit.turn_to("frames", {"dataset": run.dataset, "methods": [run.id]})
 
 
 def _curve(run: Run) -> None:

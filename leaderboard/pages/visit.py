@@ -2,8 +2,10 @@
 
 import re
 import sys
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NoReturn
 
 import streamlit as st
 
@@ -107,9 +109,9 @@ def names(of: Sequence[Run]) -> dict[str, str]:
     for run, options in zip(of, differing_options(of), strict=True):
         parts = (run.method, network(run), options)
         made[run.id] = printable(" · ".join(part for part in parts if part))
-    several = [name for name in made.values() if list(made.values()).count(name) > 1]
+    counts = Counter(made.values())
     return {
-        run_id: f"{name} · {run_id.rpartition('-')[2]}" if name in several else name
+        run_id: f"{name} · {run_id.rpartition('-')[2]}" if counts[name] > 1 else name
         for run_id, name in made.items()
     }
 
@@ -127,6 +129,11 @@ def link(address: str) -> str | None:
 @st.cache_resource(max_entries=4, show_spinner=False)
 def _marks(key: tuple[str, int], _found: Snapshot) -> Marks:
     return every_mark.marks(_found.runs)
+
+
+def turn_to(page: str, asked: Mapping[str, str | list[str]]) -> NoReturn:
+    """Opens another page, by the name of its file, with these parameters in its address."""
+    st.switch_page(Path(__file__).with_name(f"{page}.py"), query_params=asked)
 
 
 def _folder() -> str:

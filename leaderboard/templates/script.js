@@ -240,13 +240,13 @@ const detail = (found, { entry, standings }, family) => {
     said.length > 240 ? el("details", {}, el("summary", {}, `${said.slice(0, 60)} …`), said) : said));
   const places = family.rules.map((rule, i) => [rule.title, standings[i]?.[0]])
     .filter(([, place]) => place).map(([title, place]) => `${title}: ${place}`).join(", ");
-  const seeds = entry.seeds && el("table", { class: "seeds" },
+  const seeds = entry.seeds && el("div", { class: "seeds", tabindex: 0, role: "region", "aria-label": "Its runs" }, el("table", {},
     el("caption", {}, "Its runs: the row shows their mean ± standard deviation"),
     el("thead", {}, el("tr", {}, ["seed", ...family.columns.map((c) => c.name), "run"].map((name) =>
       el("th", { scope: "col", class: name === "run" ? "text" : "num" }, name)))),
     el("tbody", {}, entry.seeds.map((one) => el("tr", {}, el("th", { scope: "row", class: "num" }, one.seed),
       family.columns.map((c) => el("td", { class: "num" }, number(one.values[c.name]))),
-      el("td", { class: "text" }, one.id)))));
+      el("td", { class: "text" }, one.id))))));
   const strips = entry.strips ? el("div", { class: "strips" }, entry.strips.map((strip) => el("div", { class: "strip" },
       el("p", { class: "frame-name" }, strip.frame), el("div", { class: "trio" }, strip.pictures.map((p) =>
         picture(p, `${({ image: "Image", label: "Label", score: "Score heat map" })[p.part]} of frame ${strip.frame}`))))), legend())
