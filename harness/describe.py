@@ -68,6 +68,7 @@ def run_description(run: Run, frames: Any, folder: Path, shown: Sequence[str]) -
     if "AP" in table:
         table = table.sort_values("AP", na_position="last")
         table["AP"] = (100 * table["AP"]).round(2)
+    table = table.fillna("-") if table.isna().any(axis=None) else table
     lines += ["  " + line for line in table.to_string(index=False, max_rows=20).splitlines()]
     return "\n".join(lines)
 
@@ -86,11 +87,9 @@ def doctor_report(root: Path | None, out: Path) -> str:
     free = shutil.disk_usage(place).free / 1e9
     lines.append(f"  {'disk':<16}{free:.0f} GB free for {out}, {writable}")
     lines += ["", "data"]
-    for name in dataset_names():
-        found = status(name, root)
-        if found.state != "missing":
-            lines.append(f"  {name:<28}{found.state}  {found.where}")
-    missing = [name for name in dataset_names() if status(name, root).state == "missing"]
+    states = [status(name, root) for name in dataset_names()]
+    lines += [f"  {s.name:<28}{s.state}  {s.where}" for s in states if s.state != "missing"]
+    missing = [s.name for s in states if s.state == "missing"]
     if missing:
         lines.append(f"  missing: {', '.join(missing)} (harness data status says where they are)")
     lines += ["", "runs", f"  {_runs(out)}"]
@@ -107,8 +106,11 @@ def _metric_line(run: Run, name: str) -> str:
     value = f"{100 * run.metrics[name]:10.4f} %" if rate else f"{run.metrics[name]:10.6g}  "
     interval = run.intervals.get(name)
     within = f"[{100 * interval.low:.1f}, {100 * interval.high:.1f}]" if interval else ""
-    oracle = " (oracle)" if isinstance(metric, Metric) and metric.oracle else ""
-    return f"  {name:<24}{value}  {within:<15} {metric.title}{oracle}"
+    chosen = ""
+    if isinstance(metric, Metric) and metric.oracle:
+        given = run.threshold_given is not None and metric.family != "pixel"
+        chosen = " (threshold given)" if given else " (oracle)"
+    return f"  {name:<24}{value}  {within:<15} {metric.title}{chosen}"
 
 
 def _runs(out: Path) -> str:

@@ -88,6 +88,11 @@ def load_method(name: str, **options: Any) -> Method:
     cls = method_class(name)
     fields = option_fields(cls)
     hints = typing.get_type_hints(cls)
+    absent = [k for k, v in fields.items() if v is dataclasses.MISSING and k not in options]
+    if absent:
+        raise MethodError(
+            f"{method_name(name)}: option {absent[0]} has no default; give --set {absent[0]}=VALUE."
+        )
     filled = {}
     for key, value in options.items():
         if key not in fields:

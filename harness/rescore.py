@@ -60,7 +60,13 @@ def folder_run(
     """The run of kind "submission" that the maps in `folder` make; saved below `out`, if given.
 
     Its id hashes the maps' bytes, the data set's fingerprint and the version of the metrics.
+
+    Raises:
+        ScoreError: as `evaluate_folder`.
+        RunError: `name` cannot be part of a folder's name.
     """
+    if not name or name.startswith(".") or any(sign in name for sign in "/\\\0"):
+        raise RunError(f"'{name}' cannot name a run; use letters, digits, '-' and '_'.")
     evaluation = evaluate_folder(folder, frames, threshold=threshold)
     scores = _scores(folder)
     hashes = {i: provenance.file_sha256(score_files.find(scores, i)) for i in frames.ids}

@@ -175,19 +175,19 @@ def _score(group: Sequence[Planned], frames: Frames, out: Path, progress: Progre
     ) -> dict[str, Any]:
         where = f"{name}/{frame.id}: {planned.title}"
         content = score_files.encoded(checked(prediction.score, frame.image.shape[:2], where=where))
-        folder = folders[planned.run_id]
-        with store.writing(folder):
-            score_files.write_bytes(folder / "scores" / f"{frame.id}.score", content)
-            if with_classes and prediction.classes is not None:
-                path = folder / "classes" / f"{frame.id}.png"
-                path.parent.mkdir(exist_ok=True)
-                score_files.write_bytes(path, score_files.encoded_classes(prediction.classes))
-        sha256 = hashlib.sha256(content).hexdigest()
-        facts: dict[str, Any] = {"seconds": seconds, "size": len(content), "sha256": sha256}
+        files = {f"scores/{frame.id}.score": content}
+        facts: dict[str, Any] = {"seconds": seconds}
         if with_classes and prediction.classes is not None:
             assert frame.classes is not None, "has_classes says so"
             counts = ClassCounts.of(prediction.classes, frame.classes, prediction.confidence)
             facts["classes"] = counts.to_json()
+            files[f"classes/{frame.id}.png"] = score_files.encoded_classes(prediction.classes)
+        folder = folders[planned.run_id]
+        with store.writing(folder):
+            for place, content in files.items():
+                (folder / place).parent.mkdir(exist_ok=True)
+                score_files.write_bytes(folder / place, content)
+        facts["files"] = {n: hashlib.sha256(content).hexdigest() for n, content in files.items()}
         return facts
 
     waiting: deque[tuple[str, str, Future[dict[str, Any]]]] = deque()
@@ -354,11 +354,12 @@ def _distinct(plans: Sequence[Planned]) -> list[Planned]:
 
 
 def _intact(folder: Path, journal: store.Journal, frame_id: str) -> bool:
-    """Whether the frame's map is noted in the journal and lies on the disk unharmed."""
-    entry, path = journal.entries.get(frame_id), folder / "scores" / f"{frame_id}.score"
-    if entry is None or not path.is_file() or path.stat().st_size != entry["size"]:
-        return False
-    return provenance.file_sha256(path) == str(entry["sha256"])
+    """Whether the frame's files are noted in the journal and lie on the disk unharmed."""
+    files = journal.entries.get(frame_id, {}).get("files", {})
+    return bool(files) and all(
+        (folder / place).is_file() and provenance.file_sha256(folder / place) == sha256
+        for place, sha256 in files.items()
+    )
 
 
 def _has_scores(out: Path, frames: Frames, planned: Planned) -> bool:

@@ -195,7 +195,8 @@ def load_run(folder: Path) -> Run:
         raise RunError(f"{path}: cannot be read ({error.strerror}).") from error
     except (ValueError, KeyError, TypeError, IndexError) as error:
         raise RunError(
-            f"{path}: not a run of this version ({error}); delete the folder, or score again."
+            f"{path}: not a run of this version ({error}); delete the folder, or score again with "
+            "--again."
         ) from error
 
 

@@ -217,8 +217,12 @@ def read_weights(path: Path) -> dict[str, Tensor]:
             f"{path}: holds pickled objects other than tensors, or is damaged; pickled code is "
             "never run, so save the state dict alone, as .safetensors."
         ) from error
-    except Exception as error:  # bytes that are no weights make torch raise nearly anything
+    except (safetensors.SafetensorError, RuntimeError, ValueError, EOFError, OSError) as error:
         raise MethodError(f"{path}: the weights cannot be read: {_one_line(error)}.") from error
+    except Exception as error:  # bytes that are no weights make torch raise nearly anything
+        raise MethodError(
+            f"{path}: the weights cannot be read ({type(error).__name__}); no weights are in it."
+        ) from error
     if isinstance(found, Mapping) and isinstance(found.get("state_dict"), Mapping):
         found = found["state_dict"]
     if not isinstance(found, Mapping) or not all(isinstance(v, Tensor) for v in found.values()):

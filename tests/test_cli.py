@@ -103,6 +103,24 @@ def test_list_names_what_there_is(harness, what, name):
     assert name in result.stdout
 
 
+@pytest.mark.parametrize(
+    "words",
+    [("--dataset", "synthraod"), ("--metrics", "AP,APP"), ("--threshold", "nan")],
+)
+def test_wrong_words_are_refused_before_anything_is_scored(harness, words, tmp_path):
+    result = harness(*RANDOM, *words)
+    assert result.exit_code in (1, 2)
+    assert "random_score:" not in result.stderr
+    assert not (tmp_path / "runs").exists()
+
+
+def test_numbers_that_do_not_exist_are_told_with_their_reason(harness):
+    result = harness(*RANDOM[:-4], "--dataset", "synthroad_val", "--limit", 1)
+    assert result.exit_code == 0
+    assert "random_score has no AP, AUROC" in result.stderr
+    assert "there is no anomalous pixel" in result.stderr
+
+
 def test_list_runs_and_show_know_a_saved_run(harness):
     assert harness(*RANDOM).exit_code == 0
     assert "random_score" in harness("list", "runs").stdout
@@ -110,6 +128,29 @@ def test_list_runs_and_show_know_a_saved_run(harness):
     assert shown.exit_code == 0, shown.stderr
     for part in ("AP", "fingerprint", "sources", "command", "synthroad_0000"):
         assert part in shown.stdout
+
+
+def test_show_calls_components_an_oracles_unless_their_threshold_was_given(harness, tmp_path):
+    for out, words in (("oracle", ()), ("given", ("--threshold", 0.5))):
+        assert harness(*RANDOM, "--out", tmp_path / out, *words).exit_code == 0
+    lines = {
+        out: harness("show", "random_score", "--out", tmp_path / out).stdout.splitlines()
+        for out in ("oracle", "given")
+    }
+    (siou,) = (line for line in lines["given"] if line.startswith("  sIoU"))
+    assert siou.endswith("(threshold given)")
+    (siou,) = (line for line in lines["oracle"] if line.startswith("  sIoU"))
+    assert siou.endswith("(oracle)")
+
+
+def test_an_answer_that_cannot_be_written_is_one_sentence(harness, monkeypatch):
+    def full(*words, **facts):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("harness.cli._print_rows", full)
+    result = harness("list", "runs")
+    assert (result.exit_code, "No space left" in result.stderr) == (1, True)
+    assert "Traceback" not in result.stderr
 
 
 def test_show_json_is_the_record(harness):

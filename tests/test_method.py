@@ -377,3 +377,14 @@ def test_an_import_inside_a_function_is_followed_too(line: str, write: Write) ->
 def test_source_files_come_in_one_order() -> None:
     files = source_files(load_method("msp", network="enet"))
     assert files == sorted(files)
+
+
+def test_an_option_without_a_default_must_be_given(tmp_path):
+    path = tmp_path / "own.py"
+    path.write_text(
+        "from dataclasses import dataclass\nfrom harness.method import Method\n"
+        "@dataclass\nclass Own(Method):\n    gain: float\n"
+    )
+    with pytest.raises(MethodError, match="own: option gain has no default; give --set gain="):
+        load_method(str(path))
+    assert load_method(str(path), gain="2").gain == 2.0

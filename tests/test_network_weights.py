@@ -96,6 +96,13 @@ def test_a_truncated_file_is_named(ending: str, share: float, tmp_path: Path) ->
     assert str(path) in one_sentence(error)
 
 
+def test_a_text_file_is_no_file_of_weights(tmp_path: Path) -> None:
+    path = tmp_path / "text.pth"
+    path.write_text("hello")
+    with pytest.raises(MethodError, match=r"text\.pth: the weights cannot be read"):
+        read_weights(path)
+
+
 def test_another_ending_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "weights.pkl"
     path.write_bytes(b"")

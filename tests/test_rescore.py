@@ -6,7 +6,7 @@ from PIL import Image
 
 from harness import score_files, store
 from harness.data import load_frames
-from harness.errors import MetricError, ScoreError
+from harness.errors import MetricError, RunError, ScoreError
 from harness.metrics import METRICS
 from harness.metrics.classes import ClassCounts
 from harness.rescore import evaluate_folder, folder_run
@@ -54,6 +54,13 @@ def test_a_given_threshold_is_used_for_components_and_recorded(frames, kept, tmp
     assert given.metrics["TP@50"] == 0.0
     assert given.threshold_given == 1e9
     assert given.id != folder_run(folder, frames, name="x").id
+
+
+@pytest.mark.parametrize("name", ["", "a/../b", ".hidden", "a\\b"])
+def test_a_name_that_is_no_folders_name_is_refused(frames, kept, tmp_path, name):
+    with pytest.raises(RunError, match="cannot name a run"):
+        folder_run(kept[1], frames, name=name, out=tmp_path)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_saved_maps_are_a_run_of_kind_submission(frames, kept, tmp_path):

@@ -82,6 +82,31 @@ def test_the_numbers_are_those_of_scikit_learn(root, method_file, tmp_path):
     assert saved.frames == FRAMES
 
 
+def test_a_resumed_run_repairs_lost_maps_and_lost_classes(tmp_path, monkeypatch):
+    frames, methods = load_frames("synthroad", limit=3), build(["max_logit"], {})
+    (whole,) = run(methods, frames, out=tmp_path / "whole")
+
+    def stop(*args, **facts):
+        raise RunError("stopped")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("harness.run.evaluate", stop)
+        with pytest.raises(RunError, match="stopped"):
+            run(methods, frames, out=tmp_path / "runs")
+    (partial,) = (tmp_path / "runs" / "synthroad").iterdir()
+    (partial / "classes" / "synthroad_0001.png").unlink()
+    (partial / "scores" / "synthroad_0002.score").write_bytes(b"damaged")
+    (resumed,) = run(methods, frames, out=tmp_path / "runs")
+    assert (resumed.id, resumed.metrics) == (whole.id, whole.metrics)
+
+
+@pytest.mark.parametrize("back", ["None", "image[..., 0] / np.float32(255)"])
+def test_anything_but_a_prediction_is_a_mistake_of_the_method(root, method_file, tmp_path, back):
+    with pytest.raises(MethodError, match=f"{DATASET}/0: a .* came back, not a Prediction"):
+        scored(method_file(before=f"return {back}"), root, tmp_path)
+    assert store.load_runs(tmp_path / "runs") == []
+
+
 def test_a_run_that_is_there_is_not_repeated(root, method_file, tmp_path):
     first = scored(method_file(), root, tmp_path)
     folder = store.run_folder(tmp_path / "runs", first[0])

@@ -86,6 +86,13 @@ def test_a_beginning_that_fits_two_runs_names_both(tmp_path):
         store.find_run(tmp_path, "msp-0")
 
 
+def test_a_run_is_found_by_its_folder_below_the_root_only(tmp_path):
+    folder = saved(tmp_path / "mine")
+    assert store.find_run(tmp_path / "mine", str(folder)) == RUN
+    with pytest.raises(RunError, match="give --out"):
+        store.find_run(tmp_path / "others", str(folder))
+
+
 def test_an_unknown_run_answers_with_the_nearest(tmp_path):
     saved(tmp_path)
     with pytest.raises(UnknownName, match="Did you mean 'msp-0123456789'"):
