@@ -589,10 +589,16 @@ def _listed(what: str) -> list[tuple[str, str]]:
 def _print_rows(
     runs: "list[Run]", form: str, metrics: str, flavours: bool, intervals: bool
 ) -> None:
-    from leaderboard.table import columns, formatted
+    from leaderboard.table import columns, flavour_table, formatted, oracle_note
 
-    shown = columns(runs, metrics, flavours=flavours)
+    # A terminal is too narrow for flavours as columns: they get a table of their own.
+    apart = flavours and form == "table"
+    shown = columns(runs, metrics, flavours=flavours and not apart)
     click.echo(formatted(runs, form, shown=shown, intervals=intervals))
+    if apart:
+        click.echo("\n" + flavour_table(runs))
+    if form == "table" and (note := oracle_note(runs, shown)):
+        click.echo(note, err=True)
 
 
 def _tell_undefined(runs: "list[Run]", metrics: str) -> None:

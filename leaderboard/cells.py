@@ -12,6 +12,7 @@ from harness.types import Run
 from leaderboard.rules import described, value
 
 MISSING = "–"
+ORACLE = "†"  # behind the name of a metric that needed the evaluated labels
 
 
 def options_shown(run: Run) -> dict[str, Any]:
@@ -68,6 +69,14 @@ def columns(runs: Iterable[Run], metrics: str = "official", *, flavours: bool = 
         for name in chosen:
             described(name)
     return [*chosen, *(name for name in FLAVOURS if flavours and name in there)]
+
+
+def is_oracle(runs: Iterable[Run], metric: str) -> bool:
+    """Whether any run's value of `metric` needed the evaluated labels to choose something."""
+    known = METRICS.get(metric)
+    if known is None or not known.oracle:
+        return False
+    return known.family == "pixel" or any(run.threshold_given is None for run in runs)
 
 
 def in_unit(run: Run, metric: str) -> float | None:

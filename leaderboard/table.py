@@ -3,12 +3,15 @@
 from collections.abc import Iterable, Sequence
 
 from harness.errors import unknown_name
+from harness.metrics.flavours import FLAVOURS
 from harness.types import Run
 from leaderboard.cells import (
     MISSING,
+    ORACLE,
     columns,
     differing_options,
     in_unit,
+    is_oracle,
     options_shown,
     printable,
 )
@@ -20,9 +23,11 @@ __all__ = [
     "MISSING",
     "columns",
     "differing_options",
+    "flavour_table",
     "formatted",
     "in_unit",
     "options_shown",
+    "oracle_note",
     "printable",
     "rows",
 ]
@@ -67,3 +72,34 @@ def formatted(
     if format not in FORMATS:
         raise unknown_name("format", format, FORMATS)
     return FORMATS[format](rows(runs, shown=shown, rule=rule), shown, intervals=intervals)
+
+
+def oracle_note(runs: Iterable[Run], shown: Iterable[str]) -> str:
+    """One line that says which of the columns are an oracle's; "" where none is."""
+    runs = list(runs)
+    names = [
+        name for name in shown if is_oracle(runs, name) and any(name in r.metrics for r in runs)
+    ]
+    if not names:
+        return ""
+    return f"{ORACLE} oracle: {', '.join(names)}; the threshold was chosen on the evaluated labels"
+
+
+def flavour_table(runs: Iterable[Run]) -> str:
+    """Published variants beside the exact numbers, with the difference, as aligned lines."""
+    lines = [("method", "dataset", "flavour", "value", "exact", "difference")]
+    for run in runs:
+        for name, flavour in FLAVOURS.items():
+            found, exact = in_unit(run, name), in_unit(run, flavour.of)
+            if found is None or exact is None:
+                continue
+            place = (printable(run.method), printable(run.dataset), name)
+            lines.append((*place, f"{found:.2f}", f"{exact:.2f}", f"{round(found - exact, 2) + 0.0:+.2f}"))
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join(
+        "  ".join(
+            cell.ljust(width) if k < 3 else cell.rjust(width)
+            for k, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in lines
+    )

@@ -10,9 +10,11 @@ from typing import Protocol
 
 from leaderboard.cells import (
     MISSING,
+    ORACLE,
     differing_options,
     in_unit,
     interval_text,
+    is_oracle,
     network,
     number_text,
     printable,
@@ -208,7 +210,7 @@ def _columns(rows: Sequence[Row], shown: Sequence[str], intervals: bool) -> list
     runs = [row.run for row in rows]
     metrics = [
         _Column(
-            f"{metric} {arrow(metric)}",
+            f"{metric}{ORACLE if is_oracle(runs, metric) else ''} {arrow(metric)}".rstrip(),
             tuple(_number_cell(row, metric, intervals) for row in rows),
             is_number=True,
             metric=metric,
@@ -280,6 +282,7 @@ def _latex_text(text: str) -> str:
         "\\": r"\textbackslash{}",
         "~": r"\textasciitilde{}",
         "^": r"\textasciicircum{}",
+        ORACLE: r"\textsuperscript{\dag}",
         "↑": r"$\uparrow$",
         "↓": r"$\downarrow$",
         MISSING: "--",

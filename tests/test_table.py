@@ -10,8 +10,17 @@ import pytest
 
 from harness.errors import UnknownName
 from harness.types import Interval, Run
+from leaderboard.cells import is_oracle
 from leaderboard.ranks import SHOWN, Rule
-from leaderboard.table import FORMATS, differing_options, formatted, options_shown, rows
+from leaderboard.table import (
+    FORMATS,
+    differing_options,
+    flavour_table,
+    formatted,
+    options_shown,
+    oracle_note,
+    rows,
+)
 from leaderboard.text import citation_key
 
 
@@ -48,10 +57,10 @@ def test_rows_stand_by_data_set_then_rank_and_flagged_ones_last() -> None:
 def test_the_terminal_table_is_aligned_text_in_per_cent() -> None:
     runs = [replace(run, dataset="road") for run in (MSP, MAX_LOGIT, LIMITED)]
     assert formatted(runs).splitlines() == [
-        "method     network  dataset   AP ↑  AUROC ↑  FPR95 ↓  bestF1 ↑  frames  seconds  flags",
-        "max_logit  tiny     road     31.06    90.00    50.00     40.00      60     12.0",
-        "msp        tiny     road     28.91    87.62    61.73     31.00      60     12.3",
-        "energy     tiny     road     99.00    99.00     1.00     99.00       3           limited",
+        "method     network  dataset   AP ↑  AUROC ↑  FPR95 ↓  bestF1† ↑  frames  seconds  flags",
+        "max_logit  tiny     road     31.06    90.00    50.00      40.00      60     12.0",
+        "msp        tiny     road     28.91    87.62    61.73      31.00      60     12.3",
+        "energy     tiny     road     99.00    99.00     1.00      99.00       3           limited",
     ]
 
 
@@ -263,3 +272,19 @@ def test_an_unknown_format_answers_with_the_nearest() -> None:
 def test_every_format_is_the_same_whatever_the_order_of_runs(name: str) -> None:
     runs = [MSP, MAX_LOGIT, LIMITED]
     assert formatted(runs, name) == formatted(runs[::-1], name)
+
+
+def test_component_metrics_are_an_oracles_unless_the_threshold_was_given() -> None:
+    given = replace(MSP, provenance={"threshold": {"from": "given", "value": 0.5}})
+    assert is_oracle([MSP], "sIoU")
+    assert not is_oracle([given], "sIoU")
+    assert is_oracle([given], "bestF1")
+    assert oracle_note([MSP], ["AP"]) == ""
+    assert "bestF1" in oracle_note([MSP], ["AP", "bestF1"])
+
+
+def test_flavours_stand_beside_the_exact_number_with_the_difference() -> None:
+    run = replace(MSP, metrics={"AP": 0.25, "smiyc_kit.AP": 0.2625, "pebal.FPR95": 0.1})
+    header, line = flavour_table([run]).splitlines()
+    assert header.split() == ["method", "dataset", "flavour", "value", "exact", "difference"]
+    assert line.split()[-4:] == ["smiyc_kit.AP", "26.25", "25.00", "+1.25"]

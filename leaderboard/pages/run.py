@@ -12,7 +12,7 @@ from harness.errors import HarnessError
 from harness.metrics import FAMILIES, METRICS
 from harness.metrics.flavours import FLAVOURS
 from harness.types import Run
-from leaderboard.cells import interval_text, number_text, options_shown, printable
+from leaderboard.cells import interval_text, is_oracle, number_text, options_shown, printable
 from leaderboard.curves import load_curve
 from leaderboard.facts import command, facts
 from leaderboard.gallery import FrameTable
@@ -92,7 +92,7 @@ def _numbers(run: Run) -> None:
                     "value": [number_text(run, name) for name in names],
                     "95 % interval": [interval_text(run, name) for name in names],
                     "what it is": [
-                        f"{one.title}{' (oracle)' if getattr(one, 'oracle', False) else ''}"
+                        f"{one.title}{' (oracle)' if is_oracle([run], one.name) else ''}"
                         for one in known
                     ],
                     "why undefined": [printable(run.undefined.get(name, "")) for name in names],
