@@ -22,7 +22,7 @@ from harness.metrics.classes import (
     misclassification_label,
 )
 from harness.metrics.component import ComponentCounts, MinimumSizes, finds
-from harness.metrics.confidence import FrameGrid, GridCounts
+from harness.metrics.confidence import FrameGrid, GridCounts, Statistic
 from harness.metrics.flavours import FLAVOURS, FrameValues, UnitBins
 from harness.metrics.pixel import Pivots, PixelCounts, average_precision, best_f1, total
 from harness.metrics.score_map import checked
@@ -75,7 +75,7 @@ def evaluate(
     score_of: ScoreOf,
     *,
     classes_of: ClassesOf | None = None,
-    class_counts: ClassCounts | None = None,
+    class_counts: Sequence[ClassCounts] | None = None,
     threshold: float | None = None,
 ) -> Evaluation:
     """Every metric that the labels of `frames` allow, exact, over all their pixels together.
@@ -84,7 +84,8 @@ def evaluate(
         frames: with anomaly labels, classes or both.
         score_of: the score maps.
         classes_of: the predicted classes, for misclassification metrics and open-mIoU.
-        class_counts: what was counted with confidences while scoring; else counted without.
+        class_counts: of each frame, what was counted with confidences while scoring; else counted
+            here, without.
         threshold: of the component metrics and open-mIoU, from a validation set, say; default: the
             oracle's, those tuned on the evaluated labels.
 
@@ -98,13 +99,13 @@ def evaluate(
             f"{frames.dataset.name}: no anomaly labels are here, so there is nothing to count."
         )
     maps = _Maps(frames, score_of, classes_of if with_classes else None)
-    results = _Results({}, {})
+    results = _Results({}, {}, {})
     anomalies = _anomalies(maps, threshold, results) if frames.has_labels else None
     counted = _classes(maps, class_counts, threshold, results) if with_classes else None
     return Evaluation(
         results.metrics,
         results.undefined,
-        anomalies.intervals if anomalies else {},
+        results.intervals,
         anomalies.threshold if anomalies else threshold,
         anomalies.counts if anomalies else None,
         anomalies.rows if anomalies else (),
@@ -150,6 +151,7 @@ class _Maps:
 class _Results:
     metrics: dict[str, float]
     undefined: dict[str, str]
+    intervals: dict[str, Interval]
 
     def add(self, name: str, value: Callable[[Any], float], counts: Any) -> None:
         try:
@@ -172,6 +174,16 @@ class _Results:
         self.flavours("kit", kit)
         return kit
 
+    def resample(self, names: Sequence[str], statistic: Statistic, scenes: Sequence[str]) -> None:
+        """Adds the 95 % intervals of the metrics that are the columns of `statistic`."""
+        if len(set(scenes)) < 2:
+            return
+        exact = [self.metrics.get(name, np.nan) for name in names]
+        rng = np.random.default_rng(SEED)
+        made = confidence.intervals(statistic, scenes, rng=rng, exact=exact)
+        pairs = zip(names, made, strict=True)
+        self.intervals.update({name: each for name, each in pairs if each is not None})
+
     def flavours(self, needs: str, state: Any) -> None:
         for name, flavour in FLAVOURS.items():
             if flavour.needs == needs:
@@ -185,7 +197,6 @@ class _Anomalies:
     rows: tuple[FrameRow, ...]
     grid: GridCounts | None
     components: tuple[ComponentCounts, ...]
-    intervals: dict[str, Interval]
 
 
 @dataclass(frozen=True)
@@ -250,7 +261,7 @@ def _anomalies(maps: _Maps, threshold: float | None, results: _Results) -> _Anom
         names = [name for name, each in METRICS.items() if each.family == "component"]
         results.undefined.update(dict.fromkeys(names, reason))
         rows = [_row(i, each, None) for i, each in zip(ids, seconds, strict=True)]
-        return _Anomalies(counts, None, tuple(rows), None, (), {})
+        return _Anomalies(counts, None, tuple(rows), None, ())
 
     cut = threshold
     grid = confidence.grid_of(counts) if both else None
@@ -272,9 +283,13 @@ def _anomalies(maps: _Maps, threshold: float | None, results: _Results) -> _Anom
         results.flavours("kit_components", total(kit_found))
     grids = [each.grid for each in thirds if each.grid is not None]
     stacked = confidence.stacked(grids) if grids else None
-    intervals = _intervals(maps.frames, stacked, components, results) if stacked else {}
+    scenes = maps.frames.scenes()
+    if stacked:
+        results.resample(confidence.GRID_METRICS, stacked.metrics, scenes)
+        statistic = confidence.component_statistic(components)
+        results.resample(confidence.COMPONENT_METRICS, statistic, scenes)
     rows = [_row(i, *each) for i, *each in zip(ids, seconds, thirds, strict=True)]
-    return _Anomalies(counts, threshold, tuple(rows), stacked, tuple(components), intervals)
+    return _Anomalies(counts, threshold, tuple(rows), stacked, tuple(components))
 
 
 def _row(frame_id: str, second: _Second, third: _Third | None) -> FrameRow:
@@ -291,27 +306,8 @@ def _row(frame_id: str, second: _Second, third: _Third | None) -> FrameRow:
     )
 
 
-def _intervals(
-    frames: Frames, grid: GridCounts, components: Sequence[ComponentCounts], results: _Results
-) -> dict[str, Interval]:
-    """95 % intervals of the pixel and component metrics, over frames or, where known, scenes."""
-    groups = frames.scenes()
-    if len(set(groups)) < 2:
-        return {}
-    found: dict[str, Interval] = {}
-    for names, statistic in (
-        (confidence.GRID_METRICS, grid.metrics),
-        (confidence.COMPONENT_METRICS, confidence.component_statistic(components)),
-    ):
-        exact = [results.metrics.get(name, np.nan) for name in names]
-        rng = np.random.default_rng(SEED)
-        made = confidence.intervals(statistic, groups, rng=rng, exact=exact)
-        found |= {name: each for name, each in zip(names, made, strict=True) if each is not None}
-    return found
-
-
 def _classes(
-    maps: _Maps, given: ClassCounts | None, threshold: float | None, results: _Results
+    maps: _Maps, given: Sequence[ClassCounts] | None, threshold: float | None, results: _Results
 ) -> ClassCounts:
     """The misclassification and class families; open-mIoU at `threshold`, else at a tuned one."""
 
@@ -328,9 +324,8 @@ def _classes(
 
     firsts = list(maps.each(first))
     pivots = total(each for each, _, _ in firsts)
-    counts = (
-        given if given is not None else total(each for _, each, _ in firsts if each is not None)
-    )
+    of_frames = given or [each for _, each, _ in firsts if each is not None]
+    counts = total(of_frames)
     thresholds = [tuned for _, _, tuned in firsts if tuned is not None]
     tuned = mean_threshold(thresholds) if thresholds else None
 
@@ -347,10 +342,27 @@ def _classes(
                 opens.append(opened)
             yield wrong
 
-    results.family("misclassification", total(wrongs()))
+    wrong = total(wrongs())
+    results.family("misclassification", wrong)
     results.family("classes", counts, but=("open-mIoU",))
     if opens:
         results.add("open-mIoU", METRICS["open-mIoU"].value, total(opens))
     else:
         results.undefined["open-mIoU"] = "open-mIoU is not defined: no pixel is wrong or void."
+    scenes = maps.frames.scenes()
+    results.resample(confidence.CLASS_METRICS, confidence.class_statistic(of_frames), scenes)
+    if wrong.normal and wrong.anomaly:
+        grid = confidence.grid_of(wrong)
+
+        def third(index: int) -> FrameGrid:
+            score, predicted, labelled = maps.classified(index)
+            return FrameGrid.of(score, misclassification_label(predicted, labelled), grid)
+
+        stacked = confidence.stacked(maps.each(third))
+        columns = [confidence.GRID_METRICS.index(name) for name in ("AP", "AUROC", "FPR95")]
+        results.resample(
+            ("mis.AP", "mis.AUROC", "mis.FPR95"),
+            lambda weights: stacked.metrics(weights)[:, columns],
+            scenes,
+        )
     return counts

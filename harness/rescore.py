@@ -142,7 +142,7 @@ def rescore(root: Path, saved: Run, frames: Frames, *, progress: Progress) -> tu
         saved,
         metrics={**found.metrics, **{k: v for k, v in saved.metrics.items() if k == "ECE"}},
         undefined={k: v for k, v in found.undefined.items() if k != "ECE"},
-        intervals=found.intervals,
+        intervals={**found.intervals, **{k: v for k, v in saved.intervals.items() if k == "ECE"}},
         metric_version=METRIC_VERSION,
     )
     return fresh, agree

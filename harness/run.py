@@ -29,7 +29,6 @@ from harness.method import (
 )
 from harness.metrics import METRIC_VERSION
 from harness.metrics.classes import ClassCounts
-from harness.metrics.pixel import total
 from harness.metrics.score_map import checked
 from harness.record import save, threshold_facts
 from harness.types import Classes, Frame, Image, Prediction, Run, Score
@@ -292,7 +291,7 @@ def _finish(
             frames,
             score_of,
             classes_of=classes_of if complete else None,
-            class_counts=total(map(ClassCounts.from_json, classified)) if complete else None,
+            class_counts=list(map(ClassCounts.from_json, classified)) if complete else None,
             threshold=threshold,
         )
     if not frames.has_labels:

@@ -7,6 +7,7 @@ from harness.data import load_frames
 from harness.errors import ScoreError
 from harness.evaluate import evaluate
 from harness.metrics import METRICS
+from harness.metrics.classes import ClassCounts
 from harness.metrics.flavours import FLAVOURS
 
 
@@ -104,3 +105,32 @@ def test_a_map_that_does_not_fit_names_the_frame(frames, maps):
     scores, _ = maps
     with pytest.raises(ScoreError, match="synthroad/synthroad_0000"):
         evaluate(frames, lambda frame_id: scores[frame_id][:-1])
+
+
+def test_class_and_misclassification_metrics_have_intervals_around_the_exact_values(frames, maps):
+    scores, classes = maps
+    found = evaluate(frames, scores.__getitem__, classes_of=classes.__getitem__)
+    for name in ("mIoU", "accuracy", "mis.AP", "mis.AUROC", "mis.FPR95"):
+        interval = found.intervals[name]
+        assert interval.value == found.metrics[name]
+        assert interval.grid_error == pytest.approx(0, abs=1e-3)
+    assert "ECE" not in found.intervals  # no confidences were given
+
+
+def test_confidences_give_the_ece_an_interval(frames, maps):
+    scores, classes = maps
+    rng = np.random.default_rng(3)
+    counts = [
+        ClassCounts.of(
+            classes[frame.id],
+            frame.classes,
+            rng.uniform(0.3, 1, frame.classes.shape).astype(np.float32),
+        )
+        for frame in frames
+    ]
+    found = evaluate(
+        frames, scores.__getitem__, classes_of=classes.__getitem__, class_counts=counts
+    )
+    assert found.intervals["ECE"].value == found.metrics["ECE"]
+    assert found.intervals["ECE"].grid_error == pytest.approx(0, abs=1e-12)
+    assert found.intervals["mIoU"].grid_error == pytest.approx(0, abs=1e-12)

@@ -79,7 +79,7 @@ def test_a_method_and_its_own_uploaded_maps_get_the_identical_row(
     saved = own[0]
     found = submitted(submission(as_float32, ending, classes=True), tmp_path)
     assert found.metrics == {k: v for k, v in saved.metrics.items() if k != "ECE"}
-    assert found.intervals == saved.intervals
+    assert found.intervals == {k: v for k, v in saved.intervals.items() if k != "ECE"}
     assert (found.fingerprint, found.frames) == (saved.fingerprint, saved.frames)
 
 

@@ -73,9 +73,9 @@ class ClassCounts:
             # 2^24 pixels at a time: their sum is below 2^53, where float64 still counts by ones.
             for start in range(0, certain.size, _EXACT_AT_ONCE):
                 part = slice(start, start + _EXACT_AT_ONCE)
-                units = np.rint(np.minimum(certain[part], 1).astype(np.float64) * _UNITS)
+                units = np.rint(np.minimum(certain[part], 1).astype(np.float64) * CONFIDENCE_UNITS)
                 # Exact in float64: whole numbers below 2^32, divided by a power of 2.
-                place = np.ceil(units * (BINS / _UNITS)).astype(np.int64) - 1
+                place = np.ceil(units * (BINS / CONFIDENCE_UNITS)).astype(np.int64) - 1
                 np.maximum(place, 0, out=place)
                 either = np.bincount(place + BINS * is_right[part], minlength=2 * BINS)
                 pixels += either[:BINS] + either[BINS:]
@@ -188,7 +188,10 @@ def expected_calibration_error(counts: ClassCounts) -> float:
     """
     pixels = _need_confidence(counts)
     gaps = zip(counts.right.tolist(), counts.confidence, strict=True)
-    return float(sum(abs(right * _UNITS - total) for right, total in gaps) / (pixels * _UNITS))
+    return float(
+        sum(abs(right * CONFIDENCE_UNITS - total) for right, total in gaps)
+        / (pixels * CONFIDENCE_UNITS)
+    )
 
 
 def reliability_curve(counts: ClassCounts) -> tuple[ReliabilityBin, ...]:
@@ -200,7 +203,9 @@ def reliability_curve(counts: ClassCounts) -> tuple[ReliabilityBin, ...]:
     _need_confidence(counts)
     rows = zip(counts.pixels.tolist(), counts.right.tolist(), counts.confidence, strict=True)
     return tuple(
-        ReliabilityBin(i / BINS, (i + 1) / BINS, pixels, right / pixels, total / (pixels * _UNITS))
+        ReliabilityBin(
+            i / BINS, (i + 1) / BINS, pixels, right / pixels, total / (pixels * CONFIDENCE_UNITS)
+        )
         for i, (pixels, right, total) in enumerate(rows)
         if pixels
     )
@@ -417,7 +422,7 @@ def mean_threshold(thresholds: Iterable[float]) -> float:
     return math.fsum(values) / len(values)
 
 
-_UNITS = 2**28  # units of confidence in 1
+CONFIDENCE_UNITS = 2**28  # units of confidence in 1
 _EXACT_AT_ONCE = 2**24  # pixels
 _TABLE = 256  # harmonic numbers below this come from a table
 

@@ -54,6 +54,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri, stdtr, stdtrit
 
 from harness.errors import MetricError
+from harness.metrics.classes import BINS, CLASSES, CONFIDENCE_UNITS, ClassCounts
 from harness.metrics.component import TAUS, ComponentCounts, finds
 from harness.metrics.pixel import PixelCounts, curve
 from harness.metrics.score_map import checked
@@ -64,6 +65,9 @@ LEVEL = 0.95
 
 GRID_METRICS = ("AP", "AUROC", "FPR95", "bestF1")
 """What the columns of `GridCounts.metrics` are."""
+
+CLASS_METRICS = ("mIoU", "accuracy", "ECE")
+"""What the columns of `class_statistic` are."""
 
 COMPONENT_METRICS = ("sIoU", "PPV", "F1*", *(f"F1@{tau}" for tau in TAUS))
 """What the columns of `component_statistic` are."""
@@ -225,6 +229,11 @@ def component_statistic(frames: Iterable[ComponentCounts]) -> Statistic:
     The threshold stays what it was: that of all frames, not of each resample.
     """
     return summed(np.array([_component_record(frame) for frame in frames]), _component_metrics)
+
+
+def class_statistic(frames: Iterable[ClassCounts]) -> Statistic:
+    """The statistic whose columns are `CLASS_METRICS`, from the class counts of each frame."""
+    return summed(np.array([each.to_json() for each in frames], np.float64), _class_metrics)
 
 
 # ------------------------------------------------------------------------- intervals and comparison
@@ -504,3 +513,18 @@ def _component_metrics(sums: Floats) -> Floats:
         f1 = 2 * tp / (2 * tp + fn + fp)
         siou, ppv = sums[:, 1] / sums[:, 0], sums[:, 3] / sums[:, 2]
     return np.column_stack((siou, ppv, f1.mean(axis=1), f1))
+
+
+def _class_metrics(sums: Floats) -> Floats:
+    confusion = sums[:, : CLASSES**2].reshape(-1, CLASSES, CLASSES)
+    pixels, right, certain = (sums[:, CLASSES**2 + i * BINS :][:, :BINS] for i in range(3))
+    hit = np.diagonal(confusion, axis1=1, axis2=2)
+    union = confusion.sum(axis=1) + confusion.sum(axis=2) - hit
+    occurs = union > 0
+    with np.errstate(divide="ignore", invalid="ignore"):
+        iou = np.where(occurs, hit / np.maximum(union, 1), 0)
+        miou = iou.sum(axis=1) / occurs.sum(axis=1)
+        accuracy = hit.sum(axis=1) / confusion.sum(axis=(1, 2))
+        gaps = np.abs(right - certain / CONFIDENCE_UNITS).sum(axis=1)
+        ece = gaps / pixels.sum(axis=1)  # 0 / 0, so undefined, where no confidence was counted
+    return np.column_stack((miou, accuracy, ece))
