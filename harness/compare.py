@@ -11,10 +11,20 @@ from harness import store
 from harness.data import DATASETS, scenes
 from harness.errors import RunError
 from harness.metrics import confidence
-from harness.metrics.confidence import GRID_METRICS, Comparison, Grid, GridCounts
+from harness.metrics.component import ANOMALY_TRACK, ComponentCounts, Components, MinimumSizes
+from harness.metrics.confidence import (
+    COMPONENT_METRICS,
+    GRID_METRICS,
+    Comparison,
+    Grid,
+    GridCounts,
+    Statistic,
+)
 from harness.types import Run
 
 SEED = 0  # of the draws
+COMPARED = (*GRID_METRICS, *COMPONENT_METRICS[:3])
+"""The metrics that are compared: those of pixels, and sIoU, PPV and F1* of components."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +39,7 @@ class Paired:
 
 
 def compare_runs(root: Path, runs: Sequence[Run]) -> tuple[Paired, ...]:
-    """Every pair of `runs` in every pixel metric: difference, interval, p value.
+    """Every pair of `runs` in every metric of `COMPARED`: difference, interval, p value.
 
     Frames are drawn with replacement (scenes, where the data set names them), the same for both
     runs of a pair; p values are corrected for the number of pairs (Holm 1979).
@@ -55,15 +65,15 @@ def compare_runs(root: Path, runs: Sequence[Run]) -> tuple[Paired, ...]:
                 f"{other.id} has metric version {other.metric_version}, {first.id} has "
                 f"{first.metric_version}; rescore one of them, or score it again."
             )
-    counts = {run.id: grid_counts(root, run) for run in runs}
     ids = store.frame_table(root, first).column("id").to_pylist()
+    statistics = {run.id: _statistic(root, run, ids) for run in runs}
     entry = DATASETS.get(first.dataset)
     groups = scenes(entry, ids) if entry is not None else tuple(ids)
     pairs = list(combinations(runs, 2))
     found = [
         confidence.compare(
-            counts[a.id].metrics,
-            counts[b.id].metrics,
+            statistics[a.id],
+            statistics[b.id],
             groups,
             rng=np.random.default_rng(SEED),
             exact=(_exact(a), _exact(b)),
@@ -71,7 +81,7 @@ def compare_runs(root: Path, runs: Sequence[Run]) -> tuple[Paired, ...]:
         for a, b in pairs
     ]
     results = []
-    for j, metric in enumerate(GRID_METRICS):
+    for j, metric in enumerate(COMPARED):
         defined = [i for i, each in enumerate(found) if each[j] is not None]
         p_values = [each.p for i in defined if (each := found[i][j]) is not None]
         corrected = dict(zip(defined, confidence.holm(p_values), strict=True))
@@ -95,6 +105,41 @@ def grid_counts(root: Path, run: Run) -> GridCounts:
         raise RunError(
             f"{run.dataset}/{run.id}: its counts per frame lack {error}; score again."
         ) from error
+
+
+def frame_components(root: Path, run: Run, ids: Sequence[str]) -> list[ComponentCounts]:
+    """The components of each of the frames `ids` that `run` saved, at its threshold.
+
+    Raises:
+        RunError: it saved none.
+    """
+    table = store.table(root, run, "components").to_pandas()
+    parts = dict(iter(table.groupby(["frame", "kind"])))
+    none = Components(*(np.zeros(0, np.int64) for _ in Components._fields))
+
+    def part(frame_id: str, kind: str) -> Components:
+        rows = parts.get((frame_id, kind))
+        if rows is None:
+            return none
+        return Components(*(rows[name].to_numpy(np.int64) for name in Components._fields))
+
+    entry = DATASETS.get(run.dataset)
+    minimum = MinimumSizes(entry.predicted_px, entry.labelled_px) if entry else ANOMALY_TRACK
+    threshold = float(run.provenance.get("threshold", {}).get("value", np.nan))
+    return [
+        ComponentCounts.from_components(
+            part(frame_id, "labelled"), part(frame_id, "predicted"), threshold, minimum
+        )
+        for frame_id in ids
+    ]
+
+
+def _statistic(root: Path, run: Run, ids: Sequence[str]) -> Statistic:
+    """The statistic whose columns are `COMPARED`."""
+    pixels = grid_counts(root, run).metrics
+    components = confidence.component_statistic(frame_components(root, run, ids))
+    some = len(COMPARED) - len(GRID_METRICS)
+    return lambda weights: np.hstack((pixels(weights), components(weights)[:, :some]))
 
 
 def comparison_table(results: Sequence[Paired]) -> str:
@@ -131,4 +176,4 @@ def comparison_table(results: Sequence[Paired]) -> str:
 
 
 def _exact(run: Run) -> list[float]:
-    return [run.metrics.get(name, np.nan) for name in GRID_METRICS]
+    return [run.metrics.get(name, np.nan) for name in COMPARED]

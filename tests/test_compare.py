@@ -5,10 +5,11 @@ import dataclasses
 import pytest
 
 from harness import store
-from harness.compare import compare_runs, comparison_table
+from harness.compare import COMPARED, compare_runs, comparison_table, frame_components
 from harness.data import load_frames
 from harness.errors import RunError
-from harness.metrics.confidence import GRID_METRICS
+from harness.metrics import METRICS
+from harness.metrics.pixel import total
 from harness.run import build, run
 
 
@@ -23,8 +24,8 @@ def saved(tmp_path_factory):
 def test_every_pair_is_compared_in_every_metric(saved):
     out, runs = saved
     found = compare_runs(out, runs)
-    assert [each.metric for each in found[::3]] == list(GRID_METRICS)
-    assert len(found) == 3 * len(GRID_METRICS)
+    assert [each.metric for each in found[::3]] == list(COMPARED)
+    assert len(found) == 3 * len(COMPARED)
 
 
 def test_the_difference_is_that_of_the_exact_values(saved):
@@ -77,3 +78,11 @@ def test_the_table_names_both_runs_and_warns_of_few_frames(saved):
     assert all(run.id in text for run in runs)
     assert "4 frames or scenes" in text
     assert "hint" in text
+
+
+def test_saved_components_give_the_component_metrics(saved):
+    out, (*_, run) = saved
+    ids = store.frame_table(out, run).column("id").to_pylist()
+    counts = total(frame_components(out, run, ids))
+    for name in ("sIoU", "PPV", "F1*", "TP@50", "FP@50"):
+        assert METRICS[name].value(counts) == run.metrics[name]

@@ -107,6 +107,13 @@ class ComponentCounts:
         return cls._of(np.asarray(predicted, bool), label, math.nan, minimum)
 
     @classmethod
+    def from_components(
+        cls, labelled: Components, predicted: Components, threshold: float, minimum: MinimumSizes
+    ) -> "ComponentCounts":
+        """The counts that were saved as integers of components."""
+        return cls(threshold, minimum, (labelled,), (predicted,))
+
+    @classmethod
     def _of(
         cls, predicted: NDArray[np.bool_], label: Label, threshold: float, minimum: MinimumSizes
     ) -> "ComponentCounts":
