@@ -202,7 +202,7 @@ def list_(what: str, out: Path, metrics: str, flavours: bool, intervals: bool, f
     if what == "runs":
         from harness.store import load_runs
 
-        _print_rows(load_runs(out), form, metrics, flavours, intervals)
+        _print_rows(load_runs(out, damaged=_tell), form, metrics, flavours, intervals)
         return
     for name, title in _listed(what):
         click.echo(f"{name:<28}{title}")
@@ -246,7 +246,7 @@ def rescore(
 
     if every == (run_name is not None):
         raise click.UsageError("give one RUN, or --all.")
-    runs = store.load_runs(out) if every else [store.find_run(out, run_name or "")]
+    runs = store.load_runs(out, damaged=_tell) if every else [store.find_run(out, run_name or "")]
     if every:
         runs = [r for r in runs if (store.run_folder(out, r) / "scores").is_dir() and r.metrics]
     differing = 0
@@ -474,7 +474,11 @@ def board(
         from leaderboard.site import write_site
 
         today = datetime.datetime.now(datetime.UTC).date().isoformat()
-        click.echo(write_site(load_runs(out), out, html, with_images=with_images, date=today))
+        click.echo(
+            write_site(
+                load_runs(out, damaged=_tell), out, html, with_images=with_images, date=today
+            )
+        )
         return
     import importlib.util
     import subprocess
@@ -610,6 +614,11 @@ def _tell_undefined(runs: "list[Run]", metrics: str) -> None:
         if absent:
             why = run.undefined[absent[0]]
             click.echo(f"{run.dataset}: {run.method} has no {', '.join(absent)}: {why}", err=True)
+
+
+def _tell(error: HarnessError) -> None:
+    """Says what is wrong and goes on."""
+    click.echo(f"harness: {error}", err=True)
 
 
 def _command() -> str:

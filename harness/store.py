@@ -18,7 +18,7 @@ import io
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -200,10 +200,27 @@ def load_run(folder: Path) -> Run:
         ) from error
 
 
-def load_runs(root: Path) -> list[Run]:
-    """Every complete run below `root`, sorted by data set and id; unfinished ones are left out."""
-    folders = sorted(path.parent for path in root.glob("*/*/run.json"))
-    return [load_run(folder) for folder in folders if not folder.name.startswith(".")]
+def load_runs(root: Path, *, damaged: Callable[[RunError], None] | None = None) -> list[Run]:
+    """Every complete run below `root`, sorted by data set and id; unfinished ones are left out.
+
+    Args:
+        root: the folder of all runs.
+        damaged: told of each record that cannot be read, which is then left out.
+
+    Raises:
+        RunError: a record cannot be read, and nobody is to be told.
+    """
+    runs = []
+    for path in sorted(root.glob("*/*/run.json")):
+        if path.parent.name.startswith("."):
+            continue
+        try:
+            runs.append(load_run(path.parent))
+        except RunError as error:
+            if damaged is None:
+                raise
+            damaged(error)
+    return runs
 
 
 def find_run(root: Path, name: str) -> Run:

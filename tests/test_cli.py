@@ -268,3 +268,13 @@ def test_intervals_stand_behind_the_values(harness):
     result = harness(*RANDOM, "--intervals", "--metrics", "AUROC")
     assert result.exit_code == 0, result.stderr
     assert "[" in result.stdout.splitlines()[1]
+
+
+def test_a_damaged_record_is_told_and_hides_no_other(harness):
+    harness(*RANDOM, "--seed", 1, "--seed", 2)
+    (first, _) = sorted(Path("runs/synthroad").iterdir())
+    (first / "run.json").write_text("{")
+    result = harness("list", "runs")
+    assert result.exit_code == 0
+    assert "random_score" in result.stdout
+    assert first.name in result.stderr
