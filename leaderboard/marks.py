@@ -3,17 +3,20 @@
 Marks are shown and can be filtered; they unrank nobody. Only the flags of a run do that.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from harness.data.catalog import DATASETS
 from harness.types import Run
 from leaderboard.seeds import contestant
+from submissions.receipt import RECOMPUTED, InvalidReceipt, public_keys, receipt_of
 
 OUTLIERS = ("ade20k", "coco", "openimages", "open_images", "void")
 """Beginnings of names of data that stand in for anomalies; the catalogue's own are found there."""
 
 CLAIMED = "claimed"
+LEVELS = (CLAIMED, RECOMPUTED)
+"""The verification levels; each run has one."""
 PROXY = "proxy outliers"
 SEEN = "test data seen"
 PERHAPS_SEEN = "test data perhaps seen"
@@ -89,12 +92,25 @@ def training_marks(run: Run) -> tuple[Mark, ...]:
     return tuple(found)
 
 
-def verification(run: Run) -> Mark:
-    """Who vouches for the run: nobody but its maker, as no record carries a receipt yet.
+def verification(run: Run, keys: Collection[str] | None = None) -> Mark:
+    """Who vouches for the run: a board that signed a receipt for this very record, or its maker.
 
     A record is a file that anybody can write; what it says of itself proves nothing, and neither
-    does the folder in which it lies.
+    does the folder in which it lies. Only a signature does, by one of `keys`: the public keys of
+    the board, by default those in the file that HARNESS_BOARD_KEYS names.
     """
+    if run.provenance.get("receipt") and (known := public_keys() if keys is None else keys):
+        try:
+            receipt = receipt_of(run, known)
+        except InvalidReceipt as error:
+            return Mark(CLAIMED, f"Its receipt proves nothing: {error}", caution=False)
+        if receipt.level == RECOMPUTED:
+            return Mark(
+                RECOMPUTED,
+                f"This board computed the numbers from {len(receipt.manifest)} files that it was "
+                f"sent, and signed so at {receipt.judged}.",
+                caution=False,
+            )
     return Mark(
         CLAIMED,
         "A submission's record without a receipt of this board."

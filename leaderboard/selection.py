@@ -6,7 +6,7 @@ from typing import Any
 
 from harness.types import Run
 from leaderboard.cells import network, options_shown
-from leaderboard.marks import CLAIMED, PROXY, Mark
+from leaderboard.marks import LEVELS, PROXY, Mark
 from leaderboard.rows import Row
 
 PAGE = 100  # rows
@@ -39,7 +39,7 @@ def selected(rows: Iterable[Row], wanted: Wanted, marks: Marks) -> list[Row]:
 
 def labels(run: Run, marks: Marks) -> tuple[str, ...]:
     """The run's flags, then the names of its marks, without the one that says who vouches."""
-    its = (mark.name for mark in marks.get((run.dataset, run.id), ()) if mark.name != CLAIMED)
+    its = (mark.name for mark in marks.get((run.dataset, run.id), ()) if mark.name not in LEVELS)
     return tuple(dict.fromkeys((*run.flags, *its)))
 
 

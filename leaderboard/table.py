@@ -94,7 +94,9 @@ def flavour_table(runs: Iterable[Run]) -> str:
             if found is None or exact is None:
                 continue
             place = (printable(run.method), printable(run.dataset), name)
-            lines.append((*place, f"{found:.2f}", f"{exact:.2f}", f"{round(found - exact, 2) + 0.0:+.2f}"))
+            lines.append(
+                (*place, f"{found:.2f}", f"{exact:.2f}", f"{round(found - exact, 2) + 0.0:+.2f}")
+            )
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return "\n".join(
         "  ".join(

@@ -3,11 +3,11 @@
 import datetime
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from harness import provenance, store
+from harness import provenance, score_files, store
 from harness.data import Frames, load_frames
 from harness.errors import DataError
 from harness.evaluate import evaluate
@@ -16,6 +16,7 @@ from harness.record import save, threshold_facts
 from harness.types import Run
 from submissions.card import Card
 from submissions.check import Checked, opened
+from submissions.hidden import rounded, rounded_metrics
 from submissions.report import InvalidSubmission
 
 CLAIM_TOLERANCE = 0.1  # per cent or units: a claim rounded to one decimal, of maps in float16
@@ -65,11 +66,21 @@ def judged(
     out: Path,
     threshold: float | None = None,
     command: str = "",
+    keep_scores: bool = False,
 ) -> Run:
     """The saved run of a submission that was opened and checked.
 
     Its id hashes the maps' bytes, their scale, the data set's fingerprint and the version of the
-    metrics: the same maps are the same run, whatever the card says beside the method's name.
+    metrics: the same maps are the same run, whatever the card says beside the method's name. Of a
+    data set with hidden labels, metrics are rounded and nothing is saved per frame or pixel.
+
+    Args:
+        checked: of use: its block must still run.
+        frames: with their labels.
+        out: the folder of all runs.
+        threshold: of component metrics; default: that of best F1.
+        command: recorded.
+        keep_scores: whether the run keeps the maps, if the card opens them to the public.
 
     Raises:
         InvalidSubmission: the check found errors.
@@ -83,6 +94,7 @@ def judged(
         classes_of=checked.predicted if checked.classes else None,
         threshold=threshold,
     )
+    hidden = frames.dataset.hidden_labels
     hashes = {i: provenance.file_sha256(checked.maps[i]) for i in frames.ids}
     facts = {
         "maps": hashes,
@@ -116,14 +128,39 @@ def judged(
             "command": command,
             "threshold": threshold_facts(evaluation, threshold),
             "card": card.public(),
-            "claims": claims(card, evaluation.metrics),
+            "claims": claims(
+                card, rounded_metrics(evaluation.metrics) if hidden else evaluation.metrics
+            ),
             "warnings": [vars(each) for each in checked.report.problems],
             "level": LEVEL,
         },
     )
-    with store.locked(store.partial_folder(out, run.dataset, run.id)):
-        save(out, run, evaluation, frames, checked.score, seconds=[], keep_scores=False)
+    if hidden:
+        run = rounded(run)
+    partial = store.partial_folder(out, run.dataset, run.id)
+    keep_scores = keep_scores and card.open_maps
+    with store.locked(partial):
+        if keep_scores:
+            _copy_maps(checked, frames.ids, partial / "scores")
+        if hidden:
+            store.save(
+                out,
+                run,
+                tables={"frames": store.table_of({"id": list(frames.ids)})},
+                classes=None,
+                grid=None,
+                pictures={},
+                keep_scores=keep_scores,
+            )
+        else:
+            save(out, run, evaluation, frames, checked.score, seconds=[], keep_scores=keep_scores)
     return run
+
+
+def _copy_maps(checked: Checked, ids: Iterable[str], folder: Path) -> None:
+    folder.mkdir(exist_ok=True)
+    for frame_id in ids:
+        score_files.write(folder / f"{frame_id}.score", checked.score(frame_id))
 
 
 def claims(card: Card, metrics: Mapping[str, float]) -> dict[str, dict[str, Any]]:

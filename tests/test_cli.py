@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from harness.cli import main
+from submissions.receipt import Signer
 
 
 @pytest.fixture
@@ -278,3 +279,32 @@ def test_a_damaged_record_is_told_and_hides_no_other(harness):
     assert result.exit_code == 0
     assert "random_score" in result.stdout
     assert first.name in result.stderr
+
+
+def test_a_token_is_printed_once_and_an_empty_inbox_is_judged_at_once(harness):
+    made = harness("token", "--inbox", "inbox", "laboratory")
+    assert made.exit_code == 0, made.stderr
+    assert len(made.stdout.split()) == 1
+    assert "1 tokens" in harness("token", "--inbox", "inbox", "laboratory", "--revoke").stderr
+    judged = harness("judge", "--inbox", "inbox", "--once")
+    assert (judged.exit_code, judged.stdout) == (0, "")
+
+
+def test_verify_wants_keys_and_refuses_a_run_without_a_receipt(harness, monkeypatch):
+    monkeypatch.delenv("HARNESS_BOARD_KEYS", raising=False)
+    harness(*RANDOM)
+    assert harness("verify", "random_score").exit_code == 2
+    Signer(Path("keys")).public()  # a board makes its keys when they are first needed
+    result = harness("verify", "random_score", "--keys", "keys/public.txt")
+    assert result.exit_code == 1
+    assert "receipt" in result.stderr
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_check_lists_every_problem_and_exits_with_1(harness, tmp_path, form):
+    (tmp_path / "mine" / "scores").mkdir(parents=True)
+    words = ("check", "mine", "--dataset", "synthroad", "--limit", 2, "--format", form)
+    result = harness(*words)
+    assert result.exit_code == 1
+    assert "card-missing" in result.stdout
+    assert "synthroad_0001" in result.stdout

@@ -1,5 +1,7 @@
 """Marks of runs: derived from what a record holds and the catalogue knows, never declared."""
 
+from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,8 +17,10 @@ from leaderboard.marks import (
     UNSTATED,
     marks,
     training_marks,
+    verification,
 )
 from leaderboard.ranks import boards
+from submissions.receipt import RECOMPUTED, Signer
 
 
 def a_run(
@@ -132,6 +136,36 @@ def test_seeds_and_devices_do_not_make_other_methods_of_one_checkpoint() -> None
 )
 def test_whatever_a_record_says_of_itself_it_is_claimed(facts: dict[str, Any]) -> None:
     assert CLAIMED in names(a_run(**facts))
+
+
+def with_receipt(run: Run, signer: Signer) -> Run:
+    receipt = signer.receipt("s1", run, {"scores/a.npy": "0" * 64})
+    return replace(run, provenance={**run.provenance, "receipt": asdict(receipt)})
+
+
+def test_a_receipt_of_the_board_makes_a_record_recomputed(tmp_path: Path) -> None:
+    board = Signer(tmp_path)
+    signed = with_receipt(a_run(kind="submission"), board)
+    assert verification(signed, board.public()).name == RECOMPUTED
+
+
+def test_the_keys_of_the_board_are_in_the_file_that_the_environment_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    signed = with_receipt(a_run(), Signer(tmp_path))
+    assert CLAIMED in names(signed)
+    monkeypatch.setenv("HARNESS_BOARD_KEYS", str(tmp_path / "public.txt"))
+    assert RECOMPUTED in names(signed)
+
+
+def test_a_receipt_proves_nothing_of_another_record_or_by_another_key(tmp_path: Path) -> None:
+    board, stranger = Signer(tmp_path / "board"), Signer(tmp_path / "stranger")
+    signed = with_receipt(a_run(), board)
+    better = replace(signed, metrics={"AP": 0.99})
+    for run in (better, with_receipt(a_run(), stranger), replace(signed, flags=("limited",))):
+        mark = verification(run, board.public())
+        assert mark.name == CLAIMED
+        assert "proves nothing" in mark.meaning
 
 
 def test_marks_unrank_nobody() -> None:
