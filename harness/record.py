@@ -1,19 +1,79 @@
-"""From an evaluation to what is saved of a run: its tables, counts and pictures."""
+"""From an evaluation to a run and what is saved of it: its tables, counts and pictures."""
 
-from collections.abc import Sequence
+import datetime
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from harness import pictures, store
+from harness import pictures, provenance, store
 from harness.data import Frames
 from harness.evaluate import Evaluation, ScoreOf
+from harness.metrics import METRIC_VERSION
 from harness.metrics.component import ComponentCounts
 from harness.metrics.pixel import curve
 from harness.types import Run
 
 SHOWN = 6  # frames with pictures in each run: the same ones for every method, and its own worst
+
+
+def run_of_maps(
+    frames: Frames,
+    evaluation: Evaluation,
+    hashes: Mapping[str, str],
+    *,
+    method: str,
+    stem: str,
+    threshold: float | None = None,
+    inputs: Mapping[str, Any] | None = None,
+    command: str = "",
+) -> Run:
+    """The run of kind "submission" that evaluated score maps make; nothing is saved.
+
+    Its id hashes the maps, the data set's fingerprint and the version of the metrics.
+
+    Args:
+        frames: what was scored.
+        evaluation: of the maps.
+        hashes: the sha256 of each frame's file.
+        method: the method's name.
+        stem: of the id; a plain file name.
+        threshold: that was given; None: that of best F1.
+        inputs: what else the numbers depend on.
+        command: recorded.
+    """
+    facts = {
+        "maps": dict(hashes),
+        "fingerprint": frames.fingerprint(),
+        "metric_version": METRIC_VERSION,
+        "threshold": threshold,
+        **(inputs or {}),
+    }
+    return Run(
+        id=f"{stem}-{provenance.digest(facts)[:10]}",
+        kind="submission",
+        method=method,
+        options={},
+        dataset=frames.dataset.name,
+        frames=len(frames),
+        fingerprint=frames.fingerprint(),
+        metric_version=METRIC_VERSION,
+        metrics=evaluation.metrics,
+        undefined=evaluation.undefined,
+        intervals=evaluation.intervals,
+        flags=frames.flags,
+        finished=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        provenance={
+            "code": provenance.code(),
+            "maps": provenance.digest(dict(hashes)),
+            "versions": provenance.versions(),
+            "machine": provenance.machine(),
+            "data": frames.where,
+            "command": command,
+            "threshold": threshold_facts(evaluation, threshold),
+        },
+    )
 
 
 def save(

@@ -1,7 +1,6 @@
 """Numbers from score maps that already lie on disk: a folder's, or those that a run kept."""
 
 import dataclasses
-import datetime
 from pathlib import Path
 
 from harness import provenance, score_files, store
@@ -9,7 +8,7 @@ from harness.data import Frames
 from harness.errors import RunError, ScoreError
 from harness.evaluate import Evaluation, evaluate
 from harness.metrics import METRIC_VERSION
-from harness.record import save, threshold_facts
+from harness.record import run_of_maps, save
 from harness.run import Progress
 from harness.types import Run
 
@@ -70,35 +69,14 @@ def folder_run(
     evaluation = evaluate_folder(folder, frames, threshold=threshold)
     scores = _scores(folder)
     hashes = {i: provenance.file_sha256(score_files.find(scores, i)) for i in frames.ids}
-    facts = {
-        "maps": hashes,
-        "fingerprint": frames.fingerprint(),
-        "metric_version": METRIC_VERSION,
-        "threshold": threshold,
-    }
-    run = Run(
-        id=f"{name}-{provenance.digest(facts)[:10]}",
-        kind="submission",
+    run = run_of_maps(
+        frames,
+        evaluation,
+        hashes,
         method=name,
-        options={},
-        dataset=frames.dataset.name,
-        frames=len(frames),
-        fingerprint=frames.fingerprint(),
-        metric_version=METRIC_VERSION,
-        metrics=evaluation.metrics,
-        undefined=evaluation.undefined,
-        intervals=evaluation.intervals,
-        flags=frames.flags,
-        finished=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        provenance={
-            "code": provenance.code(),
-            "maps": provenance.digest(hashes),
-            "versions": provenance.versions(),
-            "machine": provenance.machine(),
-            "data": frames.where,
-            "command": command,
-            "threshold": threshold_facts(evaluation, threshold),
-        },
+        stem=name,
+        threshold=threshold,
+        command=command,
     )
     if out is not None:
         with store.locked(store.partial_folder(out, run.dataset, run.id)):

@@ -1,6 +1,6 @@
 """From a submission to a saved run: checked, then evaluated by the same code as any method."""
 
-import datetime
+import dataclasses
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping
@@ -11,8 +11,8 @@ from harness import provenance, score_files, store
 from harness.data import Frames, load_frames
 from harness.errors import DataError
 from harness.evaluate import evaluate
-from harness.metrics import METRIC_VERSION, METRICS
-from harness.record import save, threshold_facts
+from harness.metrics import METRICS
+from harness.record import run_of_maps, save
 from harness.types import Run
 from submissions.card import Card
 from submissions.check import Checked, opened
@@ -96,41 +96,26 @@ def judged(
     )
     hidden = frames.dataset.hidden_labels
     hashes = {i: provenance.file_sha256(checked.maps[i]) for i in frames.ids}
-    facts = {
-        "maps": hashes,
-        "scaling": vars(card.scaling) if card.scaling else None,
-        "fingerprint": frames.fingerprint(),
-        "metric_version": METRIC_VERSION,
-        "threshold": threshold,
-    }
-    run = Run(
-        id=f"{slug(card.method)}-{provenance.digest(facts)[:10]}",
-        kind="submission",
+    run = run_of_maps(
+        frames,
+        evaluation,
+        hashes,
         method=card.method,
+        stem=slug(card.method),
+        threshold=threshold,
+        inputs={"scaling": vars(card.scaling) if card.scaling else None},
+        command=command,
+    )
+    shown = rounded_metrics(evaluation.metrics) if hidden else evaluation.metrics
+    run = dataclasses.replace(
+        run,
         options={"network": card.network},
-        dataset=frames.dataset.name,
-        frames=len(frames),
-        fingerprint=frames.fingerprint(),
-        metric_version=METRIC_VERSION,
-        metrics=evaluation.metrics,
-        undefined=evaluation.undefined,
-        intervals=evaluation.intervals,
-        flags=frames.flags,
         trained_on=card.seen,
         paper=card.paper,
-        finished=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         provenance={
-            "code": provenance.code(),
-            "maps": provenance.digest(hashes),
-            "versions": provenance.versions(),
-            "machine": provenance.machine(),
-            "data": frames.where,
-            "command": command,
-            "threshold": threshold_facts(evaluation, threshold),
+            **run.provenance,
             "card": card.public(),
-            "claims": claims(
-                card, rounded_metrics(evaluation.metrics) if hidden else evaluation.metrics
-            ),
+            "claims": claims(card, shown),
             "warnings": [vars(each) for each in checked.report.problems],
             "level": LEVEL,
         },
