@@ -26,7 +26,8 @@ def options_shown(run: Run) -> dict[str, Any]:
 def differing_options(runs: Sequence[Run]) -> list[str]:
     """Per run, the options that tell it from its method's other runs, as `key=value`.
 
-    Compared are runs with equal method, network and data set; "" where the names say it all.
+    Compared are runs with equal method, network and data set; "" where the names say it all. A
+    threshold that was given is always told.
     """
     # Values may be lists, so they are compared as text.
     values: dict[tuple[str, ...], set[str]] = {}
@@ -36,8 +37,9 @@ def differing_options(runs: Sequence[Run]) -> list[str]:
     return [
         ", ".join(
             f"{key}={option}"
-            for key, option in options_shown(run).items()
-            if option not in ("", None) and len(values[(*_named(run), key)]) > 1
+            for key, option in [*options_shown(run).items(), ("threshold", run.threshold_given)]
+            if option not in ("", None)
+            and (key not in run.options or len(values[(*_named(run), key)]) > 1)
         )
         for run in runs
     ]

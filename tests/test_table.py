@@ -288,3 +288,8 @@ def test_flavours_stand_beside_the_exact_number_with_the_difference() -> None:
     header, line = flavour_table([run]).splitlines()
     assert header.split() == ["method", "dataset", "flavour", "value", "exact", "difference"]
     assert line.split()[-4:] == ["smiyc_kit.AP", "26.25", "25.00", "+1.25"]
+
+
+def test_a_threshold_that_was_given_is_told() -> None:
+    given = replace(MSP, provenance={"threshold": {"from": "given", "value": 0.5}})
+    assert differing_options([MSP, given]) == ["", "threshold=0.5"]
