@@ -96,6 +96,8 @@ class Visitor:
 
     def open(self, path: str) -> None:
         self.page.goto(self.site + path)
+        # Before its script starts, the app says that none is running.
+        self.page.wait_for_selector('[data-testid="stElementContainer"]')
         self.settle()
 
     def settle(self) -> None:
@@ -214,8 +216,11 @@ def test_the_slider_moves_the_overlay(visitor: Visitor) -> None:
 
 def test_arrow_keys_leaf_through_the_frames(visitor: Visitor) -> None:
     visitor.open("/frames?methods=msp-0123456789&order=name")
+    visitor.page.get_by_role("button", name="Next").wait_for()  # it listens to the key
+    visitor.settle()
     visitor.page.locator("body").press("ArrowRight")
     visitor.until_asked("frame", "synthroad_0001")
+    visitor.settle()
     visitor.page.locator("body").press("ArrowLeft")
     visitor.until_asked("frame")
 
