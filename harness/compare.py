@@ -53,18 +53,8 @@ def compare_runs(root: Path, runs: Sequence[Run]) -> tuple[Paired, ...]:
     """
     if len(runs) < 2:
         raise RunError("two runs or more are needed to compare.")
+    check_comparable(runs)
     first = runs[0]
-    for other in runs[1:]:
-        if (other.dataset, other.fingerprint) != (first.dataset, first.fingerprint):
-            raise RunError(
-                f"{other.dataset}/{other.id} and {first.dataset}/{first.id} were not scored on the "
-                "same frames; only runs with equal data set and fingerprint can be compared."
-            )
-        if other.metric_version != first.metric_version:
-            raise RunError(
-                f"{other.id} has metric version {other.metric_version}, {first.id} has "
-                f"{first.metric_version}; rescore one of them, or score it again."
-            )
     ids = store.frame_table(root, first).column("id").to_pylist()
     statistics = {run.id: _statistic(root, run, ids) for run in runs}
     entry = DATASETS.get(first.dataset)
@@ -89,6 +79,22 @@ def compare_runs(root: Path, runs: Sequence[Run]) -> tuple[Paired, ...]:
             Paired(a, b, metric, found[i][j], corrected.get(i)) for i, (a, b) in enumerate(pairs)
         ]
     return tuple(results)
+
+
+def check_comparable(runs: Sequence[Run]) -> None:
+    """Raises a `RunError` unless the runs have equal data and metric version."""
+    first = runs[0]
+    for other in runs[1:]:
+        if (other.dataset, other.fingerprint) != (first.dataset, first.fingerprint):
+            raise RunError(
+                f"{other.dataset}/{other.id} and {first.dataset}/{first.id} were not scored on the "
+                "same frames; only runs with equal data set and fingerprint can be compared."
+            )
+        if other.metric_version != first.metric_version:
+            raise RunError(
+                f"{other.id} has metric version {other.metric_version}, {first.id} has "
+                f"{first.metric_version}; rescore one of them, or score it again."
+            )
 
 
 def grid_counts(root: Path, run: Run) -> GridCounts:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from scipy.stats import spearmanr
 
-from harness import store
+from harness.compare import check_comparable, grid_counts
 from harness.data.catalog import DATASETS
 from harness.data.frames import scenes
 from harness.errors import RunError
@@ -18,8 +18,6 @@ from harness.metrics.confidence import (
     GRID_METRICS,
     Comparison,
     Floats,
-    Grid,
-    GridCounts,
     Statistic,
     holm,
 )
@@ -66,7 +64,7 @@ def duels(root: Path, runs: Sequence[Run], metric: str) -> tuple[Duel, ...]:
         raise RunError("The runs list different frames, so no frame can be paired.")
     entry = DATASETS.get(runs[0].dataset)
     groups = scenes(entry, ids[0]) if entry else ids[0]
-    statistics = [_remembering(_counts(root, run).metrics) for run in runs]
+    statistics = [_remembering(grid_counts(root, run).metrics) for run in runs]
     pairs, found = [], []
     for i, j in combinations(range(len(runs)), 2):
         comparison = confidence.compare(
@@ -85,22 +83,6 @@ def duels(root: Path, runs: Sequence[Run], metric: str) -> tuple[Duel, ...]:
     )
 
 
-def check_comparable(runs: Sequence[Run]) -> None:
-    """Raises a `RunError` unless the runs have equal data and metric version."""
-    first = runs[0]
-    for other in runs[1:]:
-        if (other.dataset, other.fingerprint) != (first.dataset, first.fingerprint):
-            raise RunError(
-                f"{other.id} and {first.id} were not scored on the same frames; only runs with "
-                "equal data set and fingerprint can be compared."
-            )
-        if other.metric_version != first.metric_version:
-            raise RunError(
-                f"{other.id} has metric version {other.metric_version}, {first.id} has "
-                f"{first.metric_version}; rescore one of them."
-            )
-
-
 def frame_agreement(tables: Sequence[FrameTable]) -> Floats:
     """(R, R) Spearman correlation of the runs' AP per frame: do they fail on the same frames?
 
@@ -114,15 +96,6 @@ def frame_agreement(tables: Sequence[FrameTable]) -> Floats:
             if len(one) > 2 and np.ptp(one) > 0 and np.ptp(two) > 0:
                 agreement[i, j] = spearmanr(one, two).statistic
     return agreement
-
-
-def _counts(root: Path, run: Run) -> GridCounts:
-    arrays = store.grid_arrays(root, run)
-    try:
-        grid = Grid(arrays["thresholds"], arrays["tied"])
-        return GridCounts(grid, arrays["normal"], arrays["anomaly"])
-    except KeyError as error:
-        raise RunError(f"{run.id}: its counts per frame lack {error}; score again.") from error
 
 
 def _exact(run: Run) -> list[float]:

@@ -6,6 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from submissions.inbox import Inbox, Quotas
+from submissions.leases import Leases
+from tests.queueing import Clock
+
 REPOSITORY = Path(__file__).parents[1]
 
 
@@ -29,3 +33,21 @@ def environment_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterat
         patch.setenv("HARNESS_CACHE", str(tmp_path_factory.mktemp("cache")))
         patch.delenv("HARNESS_DATA", raising=False)
         yield
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """The clock of `inbox`."""
+    return Clock()
+
+
+@pytest.fixture
+def inbox(tmp_path: Path, clock: Clock) -> Inbox:
+    """An empty inbox that takes two submissions a day and three in all from an account."""
+    return Inbox(tmp_path / "inbox", quotas=Quotas(per_day=2, total=3), clock=clock)
+
+
+@pytest.fixture
+def leases(inbox: Inbox) -> Leases:
+    """The leases of `inbox`, of a minute each."""
+    return Leases(inbox, seconds=60)

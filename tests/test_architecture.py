@@ -38,7 +38,7 @@ ARROWS = {
     "methods*": f"methods._* methods.networks* harness.method {VALUES}",
     "submissions*": "submissions* harness.evaluate harness.record harness.store"
     f" harness.provenance {COUNTING}",
-    "leaderboard*": f"leaderboard* submissions* harness.store {COUNTING}",
+    "leaderboard*": f"leaderboard* submissions* harness.store harness.compare {COUNTING}",
 }
 
 HUB = "harness.data.hub submissions.hub leaderboard.results methods._network methods.networks*"

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from saved_runs import saved
 
-from harness.compare import compare_runs
+from harness.compare import check_comparable, compare_runs
 from harness.errors import RunError
 from harness.metrics.confidence import GRID_METRICS
-from leaderboard.duels import check_comparable, duels, frame_agreement
+from leaderboard.duels import duels, frame_agreement
 from leaderboard.gallery import FrameTable
 
 

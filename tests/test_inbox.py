@@ -20,21 +20,6 @@ from submissions.leases import Leases
 from tests.queueing import Clock, at_once, files, put, taken
 
 
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def inbox(tmp_path: Path, clock: Clock) -> Inbox:
-    return Inbox(tmp_path / "inbox", quotas=Quotas(per_day=2, total=3), clock=clock)
-
-
-@pytest.fixture
-def leases(inbox: Inbox) -> Leases:
-    return Leases(inbox, seconds=60)
-
-
 def test_an_item_passes_all_states_in_order(inbox: Inbox, leases: Leases) -> None:
     item = put(inbox)
     seen = [item.state]

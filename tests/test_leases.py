@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from submissions.inbox import Inbox, Quotas
+from submissions.inbox import Inbox
 from submissions.items import (
     REJECTED,
     WITHDRAWN,
@@ -13,21 +13,6 @@ from submissions.items import (
 )
 from submissions.leases import MOST_ATTEMPTS, LeaseLost, Leases
 from tests.queueing import Clock, at_once, put, taken
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def inbox(tmp_path: Path, clock: Clock) -> Inbox:
-    return Inbox(tmp_path / "inbox", quotas=Quotas(per_day=2, total=3), clock=clock)
-
-
-@pytest.fixture
-def leases(inbox: Inbox) -> Leases:
-    return Leases(inbox, seconds=60)
 
 
 def test_what_is_leased_is_not_taken_by_another(inbox: Inbox, leases: Leases) -> None:

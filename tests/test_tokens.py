@@ -1,32 +1,14 @@
 """Tokens: they open their own account until they expire, and are kept nowhere."""
 
-from pathlib import Path
-
 import pytest
 
 from submissions import tokens
-from submissions.inbox import DAY, Inbox, Quotas
+from submissions.inbox import DAY, Inbox
 from submissions.items import (
     FILE,
     Refused,
 )
-from submissions.leases import Leases
 from tests.queueing import Clock
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def inbox(tmp_path: Path, clock: Clock) -> Inbox:
-    return Inbox(tmp_path / "inbox", quotas=Quotas(per_day=2, total=3), clock=clock)
-
-
-@pytest.fixture
-def leases(inbox: Inbox) -> Leases:
-    return Leases(inbox, seconds=60)
 
 
 def test_a_token_opens_its_account_until_it_expires(inbox: Inbox, clock: Clock) -> None:

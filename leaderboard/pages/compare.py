@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 import streamlit as st
 
+from harness.compare import check_comparable
 from harness.errors import HarnessError
 from harness.metrics.component import TAUS
 from harness.types import Run
@@ -38,7 +39,7 @@ def page() -> None:
         return
     asked = [runs[run_id] for run_id in chosen]
     try:
-        duels.check_comparable(asked)
+        check_comparable(asked)
     except HarnessError as error:
         st.warning(visit.plain(str(error)))
         return
