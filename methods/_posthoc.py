@@ -183,7 +183,7 @@ class PostHoc(Method):
             at_boundaries(score, seen.classes, method.post_processing)
             for method, score in zip(methods, seen.scores, strict=True)
         ]
-        results = (*scores, seen.classes.to(torch.uint8), seen.confidence)
+        results = (*scores, seen.classes, seen.confidence)
         if self._device.type != "cuda":
             return _Launched(results, None)
         pinned = tuple(
@@ -223,7 +223,7 @@ class PostHoc(Method):
         for total in (*scores, chances):
             total /= len(views)
         confidence, classes = chances.max(dim=0)
-        return _Seen(tuple(scores), classes, confidence)
+        return _Seen(tuple(scores), classes.to(torch.uint8), confidence)
 
     def _through_windows(
         self, methods: Sequence["PostHoc"], batch: Tensor, size: tuple[int, int]
@@ -272,7 +272,7 @@ class PostHoc(Method):
                     score = smoothed(score)
                 score = upsampled(score[None], size, align_corners=low.align_corners)[0]
             scores.append(score)
-        classes = torch.empty(size, dtype=torch.int64, device=self._device)
+        classes = torch.empty(size, dtype=torch.uint8, device=self._device)
         confidence = torch.empty(size, device=self._device)
         probabilities = torch.empty((CLASSES, *size), device=self._device) if chances else None
         for rows in bands(size, self._device.type):
@@ -339,6 +339,6 @@ class _Seen:
     """What is seen of an image at one size."""
 
     scores: tuple[Tensor, ...]  # (H, W) float32, one of each method
-    classes: Tensor  # (H, W) int64
+    classes: Tensor  # (H, W) uint8
     confidence: Tensor  # (H, W) float32
     chances: Tensor | None = None  # (19, H, W) float32, the softmax, where it was asked for

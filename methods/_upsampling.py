@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -32,7 +33,8 @@ def resized(output: NetworkOutput, size: tuple[int, int]) -> NetworkOutput:
     if output.logits.shape[1:] == size:
         return output  # with what it has computed already
     if output.mask_logits is not None:
-        parts = [_mask_rows(output, size, rows) for rows in bands(size, output.logits.device.type)]
+        full = rows_of(output, size)
+        parts = [full(rows) for rows in bands(size, output.logits.device.type)]
         return NetworkOutput(torch.cat([part.logits for part in parts], dim=1))
     logits, extra = (
         None if maps is None else upsampled(maps, size, align_corners=output.align_corners)
@@ -50,36 +52,61 @@ def upsampled(maps: Tensor, size: tuple[int, ...], *, align_corners: bool = Fals
 
 
 def rows_of(output: NetworkOutput, size: tuple[int, int]) -> Rows:
-    """The rows of `output` at (H, W) `size`."""
-    if output.mask_logits is None:
-        return resized(output, size).rows
-    # A hundred masks at full size would be a gigabyte: each band makes its own.
-    return functools.partial(_mask_rows, output, size)
+    """The rows of `output` at (H, W) `size`, upsampled when they are asked for.
+
+    19 planes of logits at full size, or a hundred masks, would be slower to fetch from memory
+    than to compute: a band of rows stays in the cache.
+    """
+    maps = output.logits if output.mask_logits is None else output.mask_logits
+    if maps.shape[1:] == size and output.mask_logits is None:
+        return output.rows
+    stretch = _Stretch.between(maps, size, align_corners=output.align_corners)
+    of_kind = _logit_rows if output.mask_logits is None else _mask_rows
+    return functools.partial(of_kind, output, stretch)
 
 
-def _mask_rows(output: NetworkOutput, size: tuple[int, int], rows: slice) -> NetworkOutput:
-    """The masks of a mask classifier in some rows at (H, W) `size`, and the logits they give."""
+@dataclass(frozen=True, eq=False)
+class _Stretch:
+    """Which two rows of a map make each row at full size, and how much of the lower one."""
+
+    above: Tensor  # (H,) int64
+    below: Tensor  # (H,) int64
+    share: Tensor  # (H,) float32 in [0, 1], of the row below
+    width: int  # at full size
+    align_corners: bool
+
+    @classmethod
+    def between(cls, maps: Tensor, size: tuple[int, int], *, align_corners: bool) -> "_Stretch":
+        """That from (C, h, w) `maps` to (H, W) `size`, with the very weights of `upsampled`."""
+        height = maps.shape[1]
+        rows = torch.eye(height, device=maps.device)
+        weights = upsampled(rows[None], (size[0], height), align_corners=align_corners)[0]
+        above = (weights > 0).to(torch.uint8).argmax(dim=1)
+        below = (above + 1).clamp(max=height - 1)
+        share = weights.gather(1, below[:, None])[:, 0] * (below > above)
+        return cls(above, below, share, size[1], align_corners)
+
+    def __call__(self, maps: Tensor, rows: slice) -> Tensor:
+        """`upsampled(maps, size)[:, rows]`, but for rounding, without computing other rows."""
+        share = self.share[rows, None]
+        mixed = torch.lerp(maps[:, self.above[rows]], maps[:, self.below[rows]], share)
+        size = (mixed.shape[1], self.width)
+        return upsampled(mixed, size, align_corners=self.align_corners)
+
+
+def _logit_rows(output: NetworkOutput, stretch: _Stretch, rows: slice) -> NetworkOutput:
+    """The logits, and those of further outputs, in some rows at full size."""
+    extra = None if output.extra is None else stretch(output.extra, rows)
+    return NetworkOutput(stretch(output.logits, rows), extra)
+
+
+def _mask_rows(output: NetworkOutput, stretch: _Stretch, rows: slice) -> NetworkOutput:
+    """The masks of a mask classifier in some rows at full size, and the logits they give."""
     assert output.mask_logits is not None, "a mask classifier"
     assert output.class_logits is not None, "a mask classifier"
-    masks = _upsampled_rows(output.mask_logits, size, rows, align_corners=output.align_corners)
+    masks = stretch(output.mask_logits, rows)
     logits, extra = split(semantic_scores(output.class_logits[None], masks[None])[0])
     return NetworkOutput(logits, extra, None, output.class_logits, masks)
-
-
-def _upsampled_rows(
-    maps: Tensor, size: tuple[int, int], rows: slice, *, align_corners: bool
-) -> Tensor:
-    """`upsampled(maps, size)[:, rows]`, without computing the other rows."""
-    height = maps.shape[1]
-    at = torch.arange(rows.start, rows.stop, device=maps.device, dtype=maps.dtype)
-    if align_corners:
-        at = at * ((height - 1) / max(size[0] - 1, 1))
-    else:
-        at = ((at + 0.5) * (height / size[0]) - 0.5).clamp(min=0)
-    above = at.floor().long().clamp(max=height - 1)
-    below = (above + 1).clamp(max=height - 1)
-    mixed = torch.lerp(maps[:, above], maps[:, below], (at - above)[None, :, None])
-    return upsampled(mixed, (len(at), size[1]), align_corners=align_corners)
 
 
 def split(logits: Tensor) -> tuple[Tensor, Tensor | None]:
