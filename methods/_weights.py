@@ -7,6 +7,7 @@ import pickle
 import re
 import urllib.request
 import warnings
+import zipfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +18,9 @@ import torch
 from torch import Tensor, nn
 
 from harness.errors import MethodError
+from methods._array_pickle import read_arrays
 
-ENDINGS = (".safetensors", ".pth", ".pt", ".bin")
+ENDINGS = (".safetensors", ".pth", ".pt", ".bin", ".pkl")
 HUB_CLIENT = ("huggingface_hub", "httpx", "httpx2")  # whose errors the hub's client lets through
 HUB_FORM = "hf://OWNER/NAME[@REVISION]/FILE"
 _HUB = re.compile(
@@ -128,18 +130,22 @@ def hub_file(address: str, name: str) -> Path:
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
-    """The state dict in a .safetensors, .pth, .pt or .bin file, on the CPU; no code in it is run.
+    """The state dict in a file that ends as one of `ENDINGS`, on the CPU; no code in it is run.
 
-    A training checkpoint that keeps the state dict under "state_dict" is unwrapped.
+    A training checkpoint that keeps the state dict under "state_dict" or, as detectron2 does,
+    under "model" is unwrapped. Besides torch's own files a .pkl may be a plain pickle of arrays.
     """
     try:
         if path.suffix == ".safetensors":
             return safetensors.torch.load_file(path)
         if path.suffix not in ENDINGS:
-            raise MethodError(f"{path}: weights end in .safetensors, .pth, .pt or .bin.")
+            raise MethodError(f"{path}: weights end in .safetensors, .pth, .pt, .bin or .pkl.")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of odd pickles, which are read or refused anyway
-            found = torch.load(path, map_location="cpu", weights_only=True)
+            if path.suffix == ".pkl" and not zipfile.is_zipfile(path):  # as torch's files are
+                found = read_arrays(path)
+            else:
+                found = torch.load(path, map_location="cpu", weights_only=True)
     except MethodError:
         raise
     except pickle.UnpicklingError as error:
@@ -153,8 +159,9 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         raise MethodError(
             f"{path}: the weights cannot be read ({type(error).__name__}); no weights are in it."
         ) from error
-    if isinstance(found, Mapping) and isinstance(found.get("state_dict"), Mapping):
-        found = found["state_dict"]
+    for name in ("state_dict", "model"):
+        if isinstance(found, Mapping) and isinstance(found.get(name), Mapping):
+            found = found[name]
     if not isinstance(found, Mapping) or not all(isinstance(v, Tensor) for v in found.values()):
         kinds = ", ".join(map(str, found)) if isinstance(found, Mapping) else type(found).__name__
         raise MethodError(f"{path}: a state dict (name to tensor) was expected, found {kinds}.")

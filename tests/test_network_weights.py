@@ -105,9 +105,9 @@ def test_a_text_file_is_no_file_of_weights(tmp_path: Path) -> None:
 
 
 def test_another_ending_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "weights.pkl"
+    path = tmp_path / "weights.npz"
     path.write_bytes(b"")
-    with pytest.raises(MethodError, match=r"end in \.safetensors, \.pth, \.pt or \.bin"):
+    with pytest.raises(MethodError, match=r"end in \.safetensors, \.pth, \.pt, \.bin or \.pkl"):
         read_weights(path)
 
 

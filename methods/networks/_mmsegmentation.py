@@ -46,5 +46,7 @@ class SeparableConvModule(nn.Module):
 
 
 def resized(x: Tensor, size: tuple[int, ...]) -> Tensor:
-    """`x` at another size, bilinear between the centres of pixels."""
+    """`x` at another size, bilinear between the centres of pixels; `x` itself if it has it."""
+    if x.shape[-2:] == size:
+        return x
     return F.interpolate(x, size=size, mode="bilinear", align_corners=False)

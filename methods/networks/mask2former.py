@@ -1,8 +1,9 @@
 """Mask2Former with Swin Transformers: queries that each vote for a class and draw a mask."""
 
-import re
+import functools
 from collections.abc import Mapping
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import Mask2FormerConfig, Mask2FormerModel, SwinConfig
@@ -15,6 +16,7 @@ from methods._network import (
     Source,
     semantic_scores,
 )
+from methods.networks import _mask2former_layout
 
 VARIANTS = {
     "mask2former-swin-t": "Mask2FormerSwinT",
@@ -23,6 +25,7 @@ VARIANTS = {
     "mask2former-swin-l": "Mask2FormerSwinL",
 }
 STRIDE = 4  # of the masks
+LEVELS = 3  # of features, at strides 32, 16 and 8, in the authors' networks
 DIVISOR = 32  # sides are padded to a multiple of it
 
 # Size -> width, blocks, heads and window of the Swin Transformer.
@@ -40,23 +43,6 @@ HUB = {
     "b": (106_888_524, 83.3, "base-IN21k", "985f83c340959f05ab07ecece2f16ee7af9d89d9", PICKLED),
     "l": (215_455_112, 83.3, "large", "20ef8af5f1dd4f9f1548f64870cb6c0c3f5e5c19", SAFE),
 }
-# Names of the hub's checkpoints -> names that transformers 5 gives the Swin Transformer.
-_SWIN_RULES = [
-    (re.compile(rf"^(model\.pixel_level_module\.encoder\.){pattern}"), replacement)
-    for pattern, replacement in (
-        (r"(embeddings|encoder)\.", r"\1swin.\2."),
-        (r"(.*)\.attention\.self\.query\.", r"\1\2.attention.q_proj."),
-        (r"(.*)\.attention\.self\.key\.", r"\1\2.attention.k_proj."),
-        (r"(.*)\.attention\.self\.value\.", r"\1\2.attention.v_proj."),
-        (
-            r"(.*)\.attention\.self\.relative_position_bias_table",
-            r"\1\2.attention.relative_position_bias.relative_position_bias_table",
-        ),
-        (r"(.*)\.attention\.output\.dense\.", r"\1\2.attention.o_proj."),
-        (r"(.*)\.intermediate\.dense\.", r"\1\2.mlp.fc1."),
-        (r"(.*)\.output\.dense\.", r"\1\2.mlp.fc2."),
-    )
-]
 
 
 class _Mask2Former(Network):
@@ -65,18 +51,26 @@ class _Mask2Former(Network):
     "logits" are the scores of semantic inference (see `semantic_scores`) and "features" the
     pixel embeddings that the masks are drawn from; both, and "mask_logits", have stride 4. The
     batch is padded with zeros to a multiple of 32 below and on the right, and masks are cropped.
+
+    Loads checkpoints of the hub and of the authors' own code, as detectron2 saves them. RbA's
+    networks have one layer and one level of features, that of stride 32 (RbA's configurations,
+    ckpts/*_1dl*/config.yaml): both numbers are taken from the checkpoint.
     """
 
     paper = "https://arxiv.org/abs/2112.01527"  # Cheng et al., CVPR 2022
     mean, std = IMAGENET_MEAN, IMAGENET_STD
-    # The loss's class weights; positions that later versions of transformers compute; and a
-    # normalisation behind the encoder that nothing reads.
+    # The loss's class weights; positions that later versions of transformers compute; a
+    # normalisation behind the encoder that nothing reads; and ImageNet's statistics.
     spare = (
         "criterion.*",
         "*.relative_position_index",
         "model.pixel_level_module.encoder.swin.layernorm.*",
+        "pixel_mean",
+        "pixel_std",
     )
     size = ""
+    layers = 9  # that refine the queries
+    levels = LEVELS  # of features that the pixel decoder and the queries attend to
 
     def __init_subclass__(cls, *, size: str) -> None:
         parameters, miou, name, revision, file = HUB[size]
@@ -104,7 +98,14 @@ class _Mask2Former(Network):
             drop_path_rate=0.3,
             out_features=["stage1", "stage2", "stage3", "stage4"],
         )
-        self.model = Mask2FormerModel(Mask2FormerConfig(backbone_config=swin, num_labels=CLASSES))
+        config = Mask2FormerConfig(
+            backbone_config=swin,
+            num_labels=CLASSES,
+            decoder_layers=self.layers + 1,  # one prediction more than layers
+        )
+        self.model = Mask2FormerModel(config)
+        if self.levels != LEVELS:
+            _set_levels(self.model, self.levels)
         encoder = getattr(self.model.pixel_level_module.encoder, "swin", None)
         if encoder is not None:  # transformers 5 computes, and no stage reads, a last layer there
             encoder.layernorm = nn.Identity()
@@ -125,15 +126,16 @@ class _Mask2Former(Network):
             "mask_logits": mask_logits,
         }
 
+    @classmethod
+    def fitting(cls, state: Mapping[str, Tensor]) -> type[Network]:
+        """The form of this network with as many layers and levels as `state` has."""
+        layers, levels = _mask2former_layout.depth(state)
+        layers, levels = layers or cls.layers, levels if 0 < levels <= LEVELS else cls.levels
+        return cls if (layers, levels) == (cls.layers, cls.levels) else _form(cls, layers, levels)
+
     def translated(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """`state` under the names that the installed version of `transformers` gives."""
-        own, found = self.state_dict(), {}
-        for key, value in Network.translated(state).items():
-            renamed = key
-            for pattern, replacement in _SWIN_RULES:
-                renamed = pattern.sub(replacement, renamed)
-            found[renamed if renamed in own else key] = value
-        return found
+        """`state` of the hub or of the authors' code, under the names here."""
+        return _mask2former_layout.translated(Network.translated(state), self.state_dict())
 
 
 class Mask2FormerSwinT(_Mask2Former, size="t"):
@@ -150,3 +152,44 @@ class Mask2FormerSwinB(_Mask2Former, size="b"):
 
 class Mask2FormerSwinL(_Mask2Former, size="l"):
     pass
+
+
+@functools.cache
+def _form(cls: type[_Mask2Former], layers: int, levels: int) -> type[_Mask2Former]:
+    form = type(cls.__name__, (cls,), {"layers": layers, "levels": levels}, size=cls.size)
+    form.parameters_expected = 0  # none is published
+    return form
+
+
+def _set_levels(model: Mask2FormerModel, levels: int) -> None:
+    """Lets `model` attend to the coarsest `levels` of features alone.
+
+    `transformers` builds the authors' three. The maps of all finer stages join as those of the
+    first stage do there: mapped by 1x1, added to the upsampled map before, and mapped by 3x3.
+    """
+    queries, decoder = model.transformer_module, model.pixel_level_module.decoder
+    width = model.config.feature_size
+    for module in (queries, queries.decoder, decoder):
+        module.num_feature_levels = levels
+    queries.level_embed = nn.Embedding(levels, width)
+    queries.input_projections = queries.input_projections[:levels]
+    decoder.level_embed = nn.Parameter(torch.zeros(levels, width))
+    decoder.input_projections = decoder.input_projections[:levels]
+    for layer in decoder.encoder.layers:
+        attention = layer.self_attn
+        places = attention.n_heads * levels * attention.n_points
+        attention.n_levels = levels
+        attention.sampling_offsets = nn.Linear(width, 2 * places)
+        attention.attention_weights = nn.Linear(width, places)
+    finer = decoder.feature_channels[: len(decoder.feature_channels) - levels]
+    decoder.num_fpn_levels = len(finer)
+    decoder.lateral_convolutions, decoder.output_convolutions = [], []  # the coarsest first
+    for number, channels in reversed(list(enumerate(finer, start=1))):
+        lateral = nn.Sequential(nn.Conv2d(channels, width, 1, bias=False), nn.GroupNorm(32, width))
+        output = nn.Sequential(
+            nn.Conv2d(width, width, 3, padding=1, bias=False), nn.GroupNorm(32, width), nn.ReLU()
+        )
+        decoder.add_module(f"adapter_{number}", lateral)
+        decoder.add_module(f"layer_{number}", output)
+        decoder.lateral_convolutions.append(lateral)
+        decoder.output_convolutions.append(output)

@@ -244,12 +244,11 @@ class _LinearHead(nn.Module):
         self.classifier = nn.Conv2d(width, CLASSES, 1)
 
     def forward(self, maps: list[Tensor]) -> Tensor:
-        size = maps[0].shape[-2:]
         parts = [
-            resized(linear(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2), size)
+            linear(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
             for linear, x in zip(self.linear_c, maps, strict=True)
         ]
-        fused = self.linear_fuse(torch.cat(parts[::-1], dim=1))
+        fused = _fused(parts[::-1], self.linear_fuse.weight, maps[0].shape[-2:])
         return F.relu(self.batch_norm(fused))
 
 
@@ -262,6 +261,20 @@ class _ConvolutionHead(nn.Module):
         self.conv_seg = nn.Conv2d(width, CLASSES, 1)
 
     def forward(self, maps: list[Tensor]) -> Tensor:
-        size = maps[0].shape[-2:]
-        parts = [resized(conv(x), size) for conv, x in zip(self.convs, maps, strict=True)]
-        return self.fusion_conv(torch.cat(parts, dim=1))
+        parts = [conv(x) for conv, x in zip(self.convs, maps, strict=True)]
+        fusion = self.fusion_conv
+        return F.relu(fusion.bn(_fused(parts, fusion.conv.weight, maps[0].shape[-2:])))
+
+
+def _fused(parts: Sequence[Tensor], weight: Tensor, size: tuple[int, ...]) -> Tensor:
+    """What a 1x1 convolution makes of all `parts`, brought to `size` and put side by side.
+
+    Both are linear and neither mixes what the other does, so each part is convolved at its own
+    size: a third of the arithmetic, and the wide map at full size never exists.
+    """
+    shares = torch.split(weight, [part.shape[1] for part in parts], dim=1)
+    total, *others = (F.conv2d(part, share) for part, share in zip(parts, shares, strict=True))
+    total = resized(total, size)
+    for other in others:
+        total += resized(other, size)
+    return total
