@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from harness.commands import board, data, hosting, hub, records, scoring, submitting
+from harness.commands import board, data, hosting, hub, meta, records, scoring, submitting
 from harness.errors import HarnessError
 
 
@@ -42,7 +42,7 @@ def main(traceback: bool) -> None:
 
 
 for _command in (
-    *(scoring.run, scoring.fit, scoring.evaluate, scoring.rescore),
+    *(scoring.run, scoring.fit, scoring.evaluate, scoring.rescore, meta.meta),
     *(records.list_, records.show, records.compare, records.invalidate, records.delete),
     *(data.data, board.board, records.doctor),
     *(submitting.check, submitting.submit, submitting.submissions),

@@ -7,6 +7,7 @@ runs/<dataset>/<method>-<hash>/
     components.parquet  one row a component: frame, labelled or predicted, area, overlap, union
     classes.json        counts of predicted classes and confidences, where classes are labelled
     conditions.parquet  one row a metric under a condition, of data sets made of conditions
+    meta-<hash>.json    what meta classification makes of its segments (`harness meta`)
     grid.npz            pixels of each frame in bins of scores: what intervals are drawn from
     thumbnails/         <frame id>.{image,label,score}.webp
     scores/             <frame id>.score, with --keep-scores and for hidden labels

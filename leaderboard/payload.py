@@ -186,6 +186,8 @@ def _entry(entry: Entry, section: Section, texts: _Texts) -> dict[str, Any]:
             }
             for heat in entry.heats
         ]
+    if entry.meta:
+        found["meta"] = [asdict(table) for table in entry.meta]
     if entry.strips:
         found["strips"] = [asdict(strip) for strip in entry.strips]
     return found

@@ -13,7 +13,7 @@ from harness.errors import DataError, RunError
 from harness.metrics import METRICS
 from harness.types import Run
 
-RECORD = ("run.json", "*.parquet", "classes.json", "grid.npz")
+RECORD = ("run.json", "*.parquet", "classes.json", "grid.npz", "meta-*.json")
 """The files of a run that are its record."""
 MAPS = ("scores/*", "classes/*")
 PICTURES = ("thumbnails/*",)

@@ -3,7 +3,7 @@
 import hashlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness.data import entry_of
@@ -13,6 +13,7 @@ from leaderboard.cells import differing_options, network, number_text
 from leaderboard.conditions import HeatTable, heat_tables
 from leaderboard.facts import Fact, command, facts, milliseconds
 from leaderboard.marks import Mark
+from leaderboard.meta import MetaTable, meta_tables
 from leaderboard.ranks import RANKED, Board, Group, Row, Rule, boards, described, value
 from leaderboard.reported import ReportedRow, reported_rows
 from leaderboard.rows import ranked
@@ -37,6 +38,7 @@ class Entry:
     command: tuple[str, ...]  # words, quoted for a shell
     strips: tuple[Strip, ...] = ()
     heats: tuple[HeatTable, ...] = ()  # of a data set made of conditions
+    meta: tuple[MetaTable, ...] = ()  # of the runs that have a meta classification
 
 
 @dataclass(frozen=True)
@@ -121,6 +123,7 @@ def section(
                 command=command(row.run, row.runs),
                 strips=strips(root, row.runs[0], files) if pictured else (),
                 heats=heat_tables(row.run),
+                meta=_meta(root, row.runs),
             )
         )
     return Section(
@@ -221,6 +224,15 @@ class _Rows:
     def all(self) -> list[Row]:
         """Every row that was entered."""
         return [row for _, row in self.found.values()]
+
+
+def _meta(root: Path, runs: Sequence[Run]) -> tuple[MetaTable, ...]:
+    """The meta classifications of a row's runs, which are named where there are several."""
+    return tuple(
+        replace(table, title=f"{run.id}: {table.title}") if len(runs) > 1 else table
+        for run in runs
+        for table in meta_tables(root, run)
+    )
 
 
 def _caption(group: Group) -> str:

@@ -47,7 +47,7 @@ def as_markdown(
         return "No runs."
     texts = [
         [
-            f"**{cell}**" if column.metric in row.best else _markdown_text(cell)
+            f"**{cell}**" if column.metric in row.best else markdown_text(cell)
             for cell, row in zip(column.cells, rows, strict=True)
         ]
         for column in columns
@@ -81,12 +81,12 @@ def as_csv(rows: Sequence[Row], shown: Sequence[str] = SHOWN, *, intervals: bool
         write(
             [
                 row.place or "",
-                *(_cell_text(t) for t in (run.method, network(run), run.dataset)),
+                *(cell_text(t) for t in (run.method, network(run), run.dataset)),
                 *("" if v is None else f"{v:.4f}" for m in shown for v in _numbers(row, m)),
-                _cell_text(" ".join(seeds(row.runs))),
+                cell_text(" ".join(seeds(row.runs))),
                 run.frames,
                 f"{run.seconds:.3f}",
-                *(_cell_text(t) for t in (", ".join(run.flags), options, run.paper, run.id)),
+                *(cell_text(t) for t in (", ".join(run.flags), options, run.paper, run.id)),
             ]
         )
     return out.getvalue().removesuffix("\n")
@@ -144,7 +144,7 @@ def as_latex(rows: Sequence[Row], shown: Sequence[str] = SHOWN, *, intervals: bo
             if column.title == "method" and keys[index]
             else text
             for column in columns
-            for text in [_latex_text(column.cells[index])]
+            for text in [latex_text(column.cells[index])]
         ]
         for index, row in enumerate(rows)
     ]
@@ -152,7 +152,7 @@ def as_latex(rows: Sequence[Row], shown: Sequence[str] = SHOWN, *, intervals: bo
         [
             rf"\begin{{tabular}}{{{''.join('r' if c.is_number else 'l' for c in columns)}}}",
             r"\toprule",
-            " & ".join(_latex_text(column.title) for column in columns) + r" \\",
+            " & ".join(latex_text(column.title) for column in columns) + r" \\",
             r"\midrule",
             # Behind \\ a bracket or a star at the start of a line would be its argument.
             *(
@@ -267,17 +267,19 @@ def _bibliography_entry(key: str) -> str:
     return f"% @misc{{{key}, doi = {{{name}}}}}"
 
 
-def _markdown_text(text: str) -> str:
+def markdown_text(text: str) -> str:
+    """`text` such that Markdown shows every sign of it."""
     return "".join(f"\\{c}" if c in "\\`*[]<>|" else c for c in text)
 
 
-def _cell_text(text: str) -> str:
+def cell_text(text: str) -> str:
     """`text` such that a spreadsheet does not take it for a formula, or for several cells."""
     text = printable(text)
     return f"'{text}" if text.lstrip().startswith(("=", "+", "-", "@")) else text
 
 
-def _latex_text(text: str) -> str:
+def latex_text(text: str) -> str:
+    """`text` such that LaTeX shows every sign of it."""
     special = {
         "\\": r"\textbackslash{}",
         "~": r"\textasciitilde{}",
@@ -287,6 +289,7 @@ def _latex_text(text: str) -> str:
         "↓": r"$\downarrow$",
         MISSING: "--",
         "±": r"$\pm$",
+        "→": r"$\to$",
         **{c: f"\\{c}" for c in "&%$#_{}"},
     }
     return "".join(special.get(c, c) for c in text)

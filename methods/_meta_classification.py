@@ -88,8 +88,10 @@ class Quality:
     accuracy: float
 
     @classmethod
-    def of(cls, chances: ArrayLike, false_positive: ArrayLike) -> "Quality":
+    def of(cls, chances: ArrayLike, false_positive: ArrayLike, certainty: float = 0.5) -> "Quality":
         """That of the probabilities (n,) against which segments are false ones (n,).
+
+        Accuracy is that of calling those false whose probability is above `certainty`.
 
         Raises:
             MetricError: all segments are false, or none is.
@@ -105,7 +107,7 @@ class Quality:
         return cls(
             auroc=float(roc_auc_score(truth, chances)),
             ap=float(average_precision_score(truth, chances)),
-            accuracy=float((removed(chances) == truth).mean()),
+            accuracy=float((removed(chances, certainty) == truth).mean()),
         )
 
 

@@ -222,8 +222,8 @@ def network_weights_path(name: str, weights: str = "") -> Path:
 
     Args:
         name: as `network_class` takes it.
-        weights: path of a checkpoint (.safetensors, .pth, .pt, .bin or .pkl), or a file of the hub as
-            `hf://OWNER/NAME[@REVISION]/FILE`; empty: the network's own.
+        weights: path of a checkpoint (.safetensors, .pth, .pt, .bin or .pkl), or a file of the
+            hub as `hf://OWNER/NAME[@REVISION]/FILE`; empty: the network's own.
 
     Raises:
         UnknownName: no such network.

@@ -27,9 +27,9 @@ from methods._network import Network
 from methods._posthoc import PostHoc
 from methods._segment_features import feature_names
 from methods._segment_judgement import JudgedSegments
-from methods._segments import segments_of
+from methods._segment_sight import Sight, least, sight
+from methods._segments import Segments, segments_of
 from methods._solitary import Look, SolitaryPostHoc
-from methods._upsampling import resized
 
 FOLDS = 10  # of whole frames, for what the fit says of its classifier
 TALLIED = ("features", "iou", "frame", "hits", "objects", "frames")  # of the judged segments
@@ -82,8 +82,9 @@ class MetaClassified(SolitaryPostHoc):
             frame = look.frame
             if frame.label is None:
                 raise DataError(f"{frame.id}: has no anomaly label; the fit needs labelled frames.")
-            found = self._seen(frame.image, self._loaded.preprocess(frame.image))
-            judged = JudgedSegments.seen(found.probabilities, self._mask(found), frame.label)
+            found = self.unlowered(frame.image)
+            mask = found.mask(self.threshold)
+            judged = JudgedSegments.seen(found.probabilities, mask, frame.label)
             if tally:
                 judged = _judged(tally) + judged
             tally.update({name: torch.tensor(getattr(judged, name)) for name in TALLIED})
@@ -114,14 +115,26 @@ class MetaClassified(SolitaryPostHoc):
 
     def predicted(self, image: Image, batch: Tensor) -> Prediction:
         found = self._seen(image, batch)
-        segments = segments_of(found.probabilities, self._mask(found))
+        segments = segments_of(found.probabilities, found.mask(self.threshold))
         score = found.prediction.score
         if len(segments):
-            chances = self._classifier.chances(segments.features)
-            gone = np.append(False, removed(chances, self.certainty))
-            below = np.nextafter(_least(self.threshold), np.float32(-np.inf))
+            gone = np.append(False, removed(self.chances(segments), self.certainty))
+            below = np.nextafter(least(self.threshold), np.float32(-np.inf))
             score = np.where(gone[segments.components.index], np.minimum(score, below), score)
         return replace(found.prediction, score=score)
+
+    def unlowered(self, image: Image) -> Sight:
+        """What the base sees of an image."""
+        return self._seen(image, self._loaded.preprocess(image))
+
+    def chances(self, segments: Segments) -> NDArray[np.float64]:
+        """The probability of each segment, (n,), to be a false one."""
+        return MetaClassifier.from_state(self.state).chances(segments.features)
+
+    @property
+    def fitted_on(self) -> tuple[str, ...]:
+        """Names of the data that the classifier was fitted on; (): not known."""
+        return self._fitted_on
 
     @property
     def trained_on(self) -> tuple[str, ...]:
@@ -164,29 +177,9 @@ class MetaClassified(SolitaryPostHoc):
         """The network of the base."""
         return self._base._loaded
 
-    @property
-    def _classifier(self) -> MetaClassifier:
-        return MetaClassifier.from_state(self.state)
-
-    def _seen(self, image: Image, batch: Tensor) -> "_Seen":
+    def _seen(self, image: Image, batch: Tensor) -> Sight:
         """What the base says of an image, and its network in a pass of the whole."""
-        base = self._base
-        height, width = image.shape[:2]
-        with torch.inference_mode():
-            output = resized(base._output(batch.to(base._device)), (height, width))
-            probabilities = output.logits.softmax(dim=0).cpu().numpy()
-        return _Seen(base.predict(image), probabilities)
-
-    def _mask(self, found: "_Seen") -> NDArray[np.bool_]:
-        return found.prediction.score >= _least(self.threshold)
-
-
-@dataclass(frozen=True, eq=False)
-class _Seen:
-    """What is seen of an image at its own size."""
-
-    prediction: Prediction  # of the base
-    probabilities: NDArray[np.float32]  # (19, H, W)
+        return sight(self._base, image, batch)
 
 
 def _judged(tally: Tally) -> JudgedSegments:
@@ -194,9 +187,3 @@ def _judged(tally: Tally) -> JudgedSegments:
     values = {name: tally[name].cpu().numpy() for name in TALLIED}
     values |= {name: int(values[name]) for name in ("objects", "frames")}
     return JudgedSegments(names=feature_names(), **values)
-
-
-def _least(threshold: float) -> np.float32:
-    """The least float32 that is at least `threshold`."""
-    near = np.float32(threshold)
-    return near if float(near) >= threshold else np.nextafter(near, np.float32(np.inf))

@@ -22,7 +22,8 @@ ARROWS = {
     "harness.cli harness.commands*": "*",  # inside a command only: see `problems`
     "harness.progress": "",
     "harness.__main__": "harness.cli",
-    "harness.run harness.fit harness.record harness.rescore harness.partial": "harness.method"
+    "harness.run harness.fit harness.record harness.rescore harness.partial"
+    " harness.meta": "harness.method harness.meta_report"
     " harness.evaluate harness.conditions harness.partial harness.store harness.provenance"
     " harness.pictures harness.record harness.run harness.fit"
     f" {COUNTING}",
@@ -31,6 +32,7 @@ ARROWS = {
     "harness.describe": "harness.method harness.data* harness.metrics* harness.store"
     f" harness.provenance {VALUES}",
     "harness.evaluate": f"harness.parallel {COUNTING}",
+    "harness.meta_report": f"harness.store harness.provenance harness.score_files {VALUES}",
     "harness.types harness.errors harness": "",
     "harness.data*": f"harness.data* harness.parallel {VALUES}",
     "harness.metrics*": f"harness.metrics* {VALUES}",
@@ -41,7 +43,7 @@ ARROWS = {
     "submissions*": "submissions* harness.evaluate harness.conditions harness.record harness.store"
     f" harness.provenance {COUNTING}",
     "leaderboard*": "leaderboard* submissions* harness.store harness.compare harness.conditions"
-    f" {COUNTING}",
+    f" harness.meta_report {COUNTING}",
 }
 
 HUB = "harness.data.hub submissions.hub leaderboard.results methods._weights methods.networks*"

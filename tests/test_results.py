@@ -10,10 +10,12 @@ from huggingface_hub import parse_eval_result_entries
 from harness import store
 from harness.cli import main
 from harness.errors import DataError, RunError
+from harness.meta_report import load_reports, save_report
 from leaderboard.records import Records
 from leaderboard.results import eval_results, merged_runs, pulled_runs, push_results
 from tests import hub_stand_in
 from tests.hub_stand_in import TOKEN, Hub
+from tests.saved_reports import a_report
 from tests.saved_runs import saved
 
 NAME = "lab/results"
@@ -46,6 +48,14 @@ def test_records_are_sent_and_come_back_equal(hub, runs, tmp_path):
     for name in ("frames", "curve", "components"):
         assert store.table(folder, runs[0], name) == store.table(tmp_path / "runs", runs[0], name)
     assert store.grid_arrays(folder, runs[0]).keys() == {"thresholds", "tied", "normal", "anomaly"}
+
+
+def test_a_meta_classification_goes_with_its_run(hub, runs, tmp_path):
+    report = a_report(runs[0])
+    save_report(tmp_path / "runs", runs[0], report)
+    push_results(runs, tmp_path / "runs", NAME)
+    folder = pulled_runs(f"hub:{NAME}")
+    assert load_reports(folder, runs[0], damaged=pytest.fail) == (report,)
 
 
 def test_score_maps_are_sent_only_if_asked_for(hub, runs, tmp_path):

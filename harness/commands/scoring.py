@@ -85,7 +85,7 @@ def run(
     from leaderboard.table import columns
 
     options = {key: value for key, value in named.items() if value is not None}
-    options |= _settings(settings)
+    options |= settings_of(settings)
     built = build(list(dict.fromkeys(methods)), options, seeds)
     chosen = list(dict.fromkeys(datasets)) or _ready_datasets(data_root)
     # What can be refused is refused now, not after hours of scoring.
@@ -159,7 +159,7 @@ def fit(
 
     named = {"network": network, "weights": weights}
     options: dict[str, str] = {key: value for key, value in named.items() if value is not None}
-    options |= _settings(settings)
+    options |= settings_of(settings)
     if export is not None:
         export_fit(method, options, None, export)  # what cannot be done is refused now
     with Progress() as progress:
@@ -265,7 +265,7 @@ def rescore(
         )
 
 
-def _settings(settings: tuple[str, ...]) -> dict[str, str]:
+def settings_of(settings: tuple[str, ...]) -> dict[str, str]:
     """The options that were given as K=V."""
     options = {}
     for setting in settings:

@@ -25,6 +25,7 @@ from leaderboard.conditions import heat_tables
 from leaderboard.curves import load_curve
 from leaderboard.facts import command, facts
 from leaderboard.gallery import FrameTable
+from leaderboard.meta import COLUMNS, meta_tables
 from leaderboard.pages import address, plots, visit
 from leaderboard.records import Snapshot
 from leaderboard.rules import described
@@ -48,6 +49,7 @@ def page() -> None:
     with tabs[0]:
         _conditions(run)
         _numbers(run)
+        _meta(run)
     with tabs[1]:
         _made(run, found)
     for tab, part in zip(tabs[2:], (_frames, _curve, _files), strict=True):
@@ -116,6 +118,28 @@ def _numbers(run: Run) -> None:
             },
             alt=title,
         )
+
+
+def _meta(run: Run) -> None:
+    """What removal by meta classifiers makes of the run's segments, where it was reported."""
+    for table in meta_tables(visit.settings().runs, run):
+        st.subheader(table.title, anchor=False)
+        with st.container(horizontal=True):
+            if table.badge:
+                st.badge(table.badge, color="orange")
+            st.caption(visit.plain(table.about))
+        st.dataframe(
+            pd.DataFrame(table.rows, columns=list(table.columns)),
+            hide_index=True,
+            column_config={
+                name: st.column_config.TextColumn(
+                    help=says, alignment="right" if at else "left", pinned=not at
+                )
+                for at, (name, says) in enumerate(COLUMNS.items())
+            },
+            alt=table.title,
+        )
+        st.caption(" ".join(table.notes))
 
 
 def _conditions(run: Run) -> None:

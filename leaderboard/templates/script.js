@@ -252,6 +252,12 @@ const detail = (found, { entry, standings }, family) => {
       el("thead", {}, el("tr", {}, ["", ...heat.columns].map((name) => el("th", { scope: "col", class: name ? "num" : "text" }, name)))),
       el("tbody", {}, heat.rows.map(([name, cells]) => el("tr", {}, el("th", { scope: "row", class: "text" }, name),
         cells.map(([shown, good]) => el("td", { class: "num", style: good === undefined ? "" : `--good: ${good}` }, shown))))))));
+  const meta = (entry.meta || []).map((one) => el("div", { class: "heats", tabindex: 0, role: "region", "aria-label": one.title },
+    el("table", {}, el("caption", {}, one.badge ? [el("span", { class: "chip" }, one.badge), " "] : null, `${one.title}: ${one.about}`),
+      el("thead", {}, el("tr", {}, one.columns.map((name, i) => el("th", { scope: "col", class: i ? "num" : "text" }, name)))),
+      el("tbody", {}, one.rows.map(([name, ...cells]) => el("tr", {}, el("th", { scope: "row", class: "text" }, name),
+        cells.map((shown) => el("td", { class: "num" }, shown)))))),
+    el("small", { class: "quiet" }, one.notes.join(" "))));
   const strips = entry.strips ? el("div", { class: "strips" }, entry.strips.map((strip) => el("div", { class: "strip" },
       el("p", { class: "frame-name" }, strip.frame), el("div", { class: "trio" }, strip.pictures.map((p) =>
         picture(p, `${({ image: "Image", label: "Label", score: "Score heat map" })[p.part]} of frame ${strip.frame}`))))), legend())
@@ -262,7 +268,7 @@ const detail = (found, { entry, standings }, family) => {
       entry.paper && line("paper", outside(entry.paper, entry.paper))),
     el("p", { class: "again" }, el("span", {}, "Make it again"), " ",
       el("code", {}, entry.command.map((word) => [el("span", {}, text(word)), " "])))),
-    el("div", { class: "beside" }, seeds, heats, strips));
+    el("div", { class: "beside" }, seeds, heats, meta, strips));
 };
 
 const picture = (p, alt) => el("figure", {}, el("a", { href: p.file },
