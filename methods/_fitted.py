@@ -1,6 +1,5 @@
 """Post-hoc methods that learn: a state from labelled frames, kept in a folder of `harness fit`."""
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,7 +19,7 @@ from methods._files import write_beside
 from methods._network import CLASSES, NetworkOutput
 from methods._posthoc import PostHoc
 from methods._upsampling import resized
-from methods._weights import read_weights
+from methods._weights import fitted_on, read_weights
 
 CHECKPOINT_EVERY = 50  # frames
 CHECKPOINT = "checkpoint.safetensors"  # of a fit, removed when it is done
@@ -107,14 +106,7 @@ class FittedPostHoc(PostHoc):
 
     @property
     def _fitted_on(self) -> tuple[str, ...]:
-        if not self.fitted:
-            return ()
-        try:
-            told = json.loads((Path(self.fitted) / "fit.json").read_text("utf-8"))
-            seen, proxies = str(told["dataset"]), told.get("outliers")
-            return (seen, proxies, f"{proxies} as proxy outliers") if proxies else (seen,)
-        except (OSError, ValueError, KeyError, TypeError):  # somebody's own code has fitted
-            return ()
+        return fitted_on(Path(self.fitted)) if self.fitted else ()
 
     def tallied(
         self,

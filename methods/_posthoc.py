@@ -6,6 +6,7 @@ from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
@@ -27,6 +28,7 @@ from methods._network import (
 from methods._smoothing import PostProcessing, at_boundaries, smoothed
 from methods._upsampling import Rows, bands, rows_of, split, upsampled
 from methods._views import checked_window, mirrored, scaled, windows
+from methods._weights import fitted_on
 
 
 @dataclass
@@ -44,6 +46,7 @@ class PostHoc(Method):
 
     network: str = "tiny"  # a name of `harness list networks`, path.py or path.py:ClassName
     weights: str = ""  # path of a checkpoint; empty: the network's own
+    also_trained_on: tuple[str, ...] = ()  # data that `weights` have seen beside the network's own
     device: str = "auto"  # auto (cuda where there is one), cpu, cuda, cuda:1, …
     precision: Literal["float32", "bfloat16", "float16"] = "float32"  # of the network's pass
     compile: bool = False  # torch.compile the network: slow to begin, faster per image
@@ -75,8 +78,13 @@ class PostHoc(Method):
 
     @property
     def trained_on(self) -> tuple[str, ...]:
-        """Names of the data that the network has seen."""
-        return network_class(self.network).trained_on
+        """Names of the data that the network has seen, as far as is known.
+
+        Those of its published weights, of the fit that `weights` come from, and `also_trained_on`.
+        """
+        own = network_class(self.network).trained_on
+        fits = [fitted_on(Path(each).parent) for each in self._given_weights() if each]
+        return tuple(dict.fromkeys(chain(own, *fits, self.also_trained_on)))
 
     def predict(self, image: Image) -> Prediction:
         """The score, the classes (argmax over 19) and the confidence (max softmax) of an image."""
@@ -112,6 +120,10 @@ class PostHoc(Method):
     def environment(self) -> Mapping[str, str]:
         """The device, its name and versions, and the number of threads."""
         return description(self._device)
+
+    def _given_weights(self) -> tuple[str, ...]:
+        """What was given as weights of the network; overridden where there are several."""
+        return (self.weights,)
 
     @cached_property
     def _device(self) -> torch.device:

@@ -2,6 +2,7 @@
 
 import hashlib
 import http.client
+import json
 import os
 import pickle
 import re
@@ -166,6 +167,16 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         kinds = ", ".join(map(str, found)) if isinstance(found, Mapping) else type(found).__name__
         raise MethodError(f"{path}: a state dict (name to tensor) was expected, found {kinds}.")
     return dict(found)
+
+
+def fitted_on(folder: Path) -> tuple[str, ...]:
+    """Names of the data that the fit in `folder` has learned from; () where nothing says so."""
+    try:
+        told = json.loads((folder / "fit.json").read_text("utf-8"))
+        seen, proxies = str(told["dataset"]), told.get("outliers")
+    except (OSError, ValueError, KeyError, TypeError):  # somebody's own folder
+        return ()
+    return (seen, proxies, f"{proxies} as proxy outliers") if proxies else (seen,)
 
 
 def load_strictly(network: nn.Module, state: Mapping[str, Tensor], *, where: str) -> None:

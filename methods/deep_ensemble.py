@@ -65,6 +65,9 @@ class DeepEnsemble(PostHoc):
         log_p = mixture.probabilities.clamp(min=torch.finfo(torch.float32).tiny).log()
         return MixedOutput(log_p, align_corners=self._loaded.align_corners, mixture=mixture)
 
+    def _given_weights(self) -> tuple[str, ...]:
+        return (self.weights, *self.members)
+
     @cached_property
     def _further(self) -> list[Network]:
         return [self._network_with(weights) for weights in self.members]

@@ -429,3 +429,29 @@ def test_espnetv2_on_road_anomaly_21_gives_the_reference_table(data_folder: Path
         fpr, tpr, _ = roc_curve(truth, score)
         found = (average_precision_score(truth, score), area(fpr, tpr), fpr[tpr >= 0.95][0])
         np.testing.assert_allclose(np.multiply(found, 100), REFERENCE[name], atol=0.001)
+
+
+# What the network has seen
+
+
+def test_a_run_states_what_given_weights_have_seen_beside_the_networks_data(
+    stand_in: dict[str, str],
+) -> None:
+    method = load_method("msp", **stand_in, also_trained_on="coco_proxy,nuscenes")
+    assert method.trained_on == ("nothing", "coco_proxy", "nuscenes")
+
+
+def test_weights_out_of_a_fit_carry_the_proxy_outliers_that_it_saw(tmp_path: Path) -> None:
+    stand_in = options(tmp_path)
+    (tmp_path / "fit.json").write_text('{"dataset": "scenes", "outliers": "coco_proxy"}', "utf-8")
+    seen = ("nothing", "scenes", "coco_proxy", "coco_proxy as proxy outliers")
+    assert load_method("msp", **stand_in).trained_on == seen
+
+
+def test_an_ensemble_has_seen_what_each_of_its_members_has(tmp_path: Path) -> None:
+    stand_in = options(tmp_path)
+    fit = tmp_path / "fit"
+    fit.mkdir()
+    (fit / "fit.json").write_text('{"dataset": "scenes"}', "utf-8")
+    method = load_method("deep_ensemble", **stand_in, members=f"{fit / 'state.safetensors'},")
+    assert method.trained_on == ("nothing", "scenes")
