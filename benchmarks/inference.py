@@ -7,7 +7,9 @@
 The run is all of it: PNG files are decoded, pass through network and score, maps are written, read
 again and counted, and the run is saved. The peer is the same module, in the same precision, on one
 tensor that is already on the device, with nothing around it. Weights are random, which changes no
-time. Both are measured in this process, after one image of warming up, in turns.
+time. Both are measured in this process, after one image of warming up: half of the bare passes, the
+run, the other half. The second ratio, on the CPU, is that of the processor's seconds, which other
+programs and a machine that slows down disturb less than those on the wall.
 """
 
 import argparse
@@ -16,6 +18,7 @@ import resource
 import tempfile
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -48,8 +51,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="inference-") as scratch:
         folder = Path(scratch)
         draw_data(folder / "data", asked.images, asked.height, asked.width)
-        print("| network | methods | bare, images/s | harness run | ratio | peak memory |")
-        print("|---|---|---:|---:|---:|---:|")
+        print("| network | methods | bare, images/s | harness run | ratio | processor | memory |")
+        print("|---|---|---:|---:|---:|---:|---:|")
         for name in asked.networks or ["segformer-b2"]:
             measured(name, asked.methods or ["msp"], folder, asked)
 
@@ -67,28 +70,51 @@ def measured(network: str, names: Sequence[str], folder: Path, asked: argparse.N
     frames.fingerprint()  # read once per data set and remembered: no part of scoring
     first.predict(frames[0].image)  # loads, and compiles
     on_gpu = first._device.type == "cuda"
-    bare_seconds = run_seconds = 0.0
+    without, around = Seconds(), Seconds()
+    before = asked.images // 2
     for number in range(asked.rounds):
-        bare_seconds += bare(first, frames[0].image, asked.images)
-        began = time.perf_counter()
+        without += bare(first, frames[0].image, before)
+        began = Seconds.now()
         run(methods, frames, out=folder / f"runs-{network}-{number}")
-        run_seconds += time.perf_counter() - began
+        around += Seconds.now() - began
+        without += bare(first, frames[0].image, asked.images - before)
     images = asked.images * asked.rounds
     memory = (
         torch.cuda.max_memory_allocated() / 2**20
         if on_gpu
         else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     )
+    processor = "" if on_gpu else f"{without.processor / around.processor:.2f}"
     print(
-        f"| {network} | {', '.join(names)} | {images / bare_seconds:.2f} "
-        f"| {images / run_seconds:.2f} | {bare_seconds / run_seconds:.2f} | {memory:,.0f} MB |",
+        f"| {network} | {', '.join(names)} | {images / without.wall:.3f} "
+        f"| {images / around.wall:.3f} | {without.wall / around.wall:.2f} | {processor} "
+        f"| {memory:,.0f} MB |",
         flush=True,
     )
 
 
+@dataclass(frozen=True)
+class Seconds:
+    """On the wall, and of all threads of this process."""
+
+    wall: float = 0.0
+    processor: float = 0.0
+
+    @classmethod
+    def now(cls) -> "Seconds":
+        """Those since some moment in the past."""
+        return cls(time.perf_counter(), time.process_time())
+
+    def __add__(self, other: "Seconds") -> "Seconds":
+        return Seconds(self.wall + other.wall, self.processor + other.processor)
+
+    def __sub__(self, other: "Seconds") -> "Seconds":
+        return Seconds(self.wall - other.wall, self.processor - other.processor)
+
+
 @torch.inference_mode()
-def bare(method: PostHoc, image: np.ndarray, times: int) -> float:
-    """Seconds of `times` forward passes on a tensor that lies on the device."""
+def bare(method: PostHoc, image: np.ndarray, times: int) -> Seconds:
+    """Those of `times` forward passes on a tensor that lies on the device."""
     network, device = method._loaded, method._device
     batch = network.preprocess(image).to(device)
     if device.type == "cuda":
@@ -104,11 +130,11 @@ def bare(method: PostHoc, image: np.ndarray, times: int) -> float:
     with mode:
         network(batch)
         wait(device)
-        began = time.perf_counter()
+        began = Seconds.now()
         for _ in range(times):
             network(batch)
         wait(device)
-    return time.perf_counter() - began
+    return Seconds.now() - began
 
 
 def wait(device: torch.device) -> None:

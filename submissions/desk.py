@@ -18,10 +18,10 @@ from submissions import card as cards
 from submissions.announced import Announced, File, Place
 from submissions.check import Expected, check_header
 from submissions.inbox import Inbox
+from submissions.incoming import Upload
 from submissions.items import RECEIVED, Item, NoSuchItem, Refused
 from submissions.limits import Limits
 from submissions.report import Problem, shown
-from submissions.uploads import Upload
 
 MOST_PROBLEMS = 1_000  # told in one answer
 

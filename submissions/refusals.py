@@ -12,9 +12,9 @@ from harness.errors import HarnessError
 from submissions.announced import Malformed
 from submissions.desk import DiskFull, Incomplete, Invalid, TooLarge, public
 from submissions.inbox import OverQuota
+from submissions.incoming import NotAsAnnounced, TooLate
 from submissions.items import NoSuchItem, Refused
 from submissions.limits import Busy, TooMany
-from submissions.uploads import NotAsAnnounced, TooLate
 
 _LOG = logging.getLogger(__name__)
 _STATUS: Mapping[type[HarnessError], int] = {

@@ -29,8 +29,8 @@ from submissions import openapi, tokens
 from submissions.announced import SHA256
 from submissions.desk import Board, Desk, TooLarge, Wanted, public
 from submissions.gate import Gate, network
+from submissions.incoming import Incoming, TooLate
 from submissions.refusals import Refusal
-from submissions.uploads import Incoming, TooLate
 
 __all__ = ["Board", "app", "log_requests", "routes", "serve"]
 

@@ -23,12 +23,12 @@ from harness.types import Run
 from submissions.check import NOT_TAKEN, Checked, opened
 from submissions.hidden import with_labels
 from submissions.inbox import Inbox
+from submissions.incoming import sweep
 from submissions.items import CHECKING, Item, Refused
 from submissions.judge import judged
 from submissions.leases import LeaseLost, Leases
 from submissions.receipt import Signer, manifest
 from submissions.report import shown
-from submissions.uploads import sweep
 
 REST_SECONDS = 300.0  # that an item waits when the host's own data or disk is in trouble
 _LOG = logging.getLogger(__name__)

@@ -29,7 +29,7 @@ from PIL import Image
 
 from harness import store
 from harness.cli import main
-from submissions import judge, leases, server, tokens, uploads, worker
+from submissions import incoming, judge, leases, server, tokens, worker
 from submissions.desk import Board
 from submissions.inbox import Inbox, Quotas
 from submissions.items import Items
@@ -168,22 +168,22 @@ def _before(place: object, name: str, act: Callable[..., object]) -> None:
     setattr(place, name, preceded)
 
 
-def _half_written(incoming: uploads.Incoming, block: bytes) -> None:
-    os.write(incoming._file.fileno(), block[: len(block) // 2])
+def _half_written(coming: incoming.Incoming, block: bytes) -> None:
+    os.write(coming._file.fileno(), block[: len(block) // 2])
     _die()
 
 
 SERVER_POINTS: dict[str, Callable[[], None]] = {
     "begin not committed": lambda: _after(Inbox, "_count"),
     "begun, no folders": lambda: _after(Inbox, "begin"),
-    "folders made": lambda: _after(uploads.Upload, "make"),
-    "in the middle of a body": lambda: _before(uploads.Incoming, "write", _half_written),
+    "folders made": lambda: _after(incoming.Upload, "make"),
+    "in the middle of a body": lambda: _before(incoming.Incoming, "write", _half_written),
     "on the disk, not in its place": lambda: _before(
-        uploads.Incoming, "place", lambda *_: _after(os, "fsync")
+        incoming.Incoming, "place", lambda *_: _after(os, "fsync")
     ),
-    "in its place": lambda: _after(uploads.Incoming, "place"),
-    "in its place, the fifth": lambda: _after(uploads.Incoming, "place", nth=5),
-    "files settled": lambda: _after(uploads.Upload, "settle"),
+    "in its place": lambda: _after(incoming.Incoming, "place"),
+    "in its place, the fifth": lambda: _after(incoming.Incoming, "place", nth=5),
+    "files settled": lambda: _after(incoming.Upload, "settle"),
     "finish not committed": lambda: _before(
         Inbox, "finish", lambda *_: _after(Items, "one", nth=2)
     ),

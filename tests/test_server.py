@@ -34,10 +34,10 @@ from harness.cli import main
 from submissions import desk, items, openapi, server, tokens
 from submissions.desk import Board
 from submissions.inbox import DAY, Inbox, Quotas
+from submissions.incoming import Incoming, sweep
 from submissions.items import PUBLISHED, RECEIVED, REJECTED, WITHDRAWN
 from submissions.limits import Limits
 from submissions.receipt import manifest
-from submissions.uploads import Incoming, sweep
 from tests.hosting import serving
 from tests.judging import CARD, IDS, SHAPE, draw_data, hidden_frames, put, worker
 
