@@ -5,6 +5,7 @@ import inspect
 import json
 import math
 import os
+import shlex
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -26,6 +27,8 @@ from harness.method import (
 )
 
 Progress = Callable[[str, int, int], None]
+
+SHORT = {"coco": "coco_proxy"}  # what papers call proxy outliers -> the data set's name
 NETWORK = "network:"  # what begins the name of a network that is to be trained
 WEIGHTS = "weights.safetensors"
 FITS = Path("fits")  # where fitted states lie unless somebody says otherwise
@@ -91,6 +94,7 @@ def fit(
         RunError: the folder cannot be written.
     """
     frames, validation = load_frames(dataset, root=root), _validation(dataset, root)
+    outliers = SHORT.get(outliers, outliers)
     proxies = load_frames(outliers, root=root) if outliers else None
     progress(f"{dataset}: reading", 0, len(frames))
     if name.startswith(NETWORK):
@@ -176,10 +180,12 @@ def fitted(name: str, method: Method, *, fits: Path = FITS) -> Path | None:
     Raises:
         MethodError: there is none, and which command makes one; or there are several.
     """
-    given: str = getattr(method, "fitted", "")
-    if given or not _learns(method) or not getattr(method, "needs_fit", True):
+    if not _learns(method) or not getattr(method, "needs_fit", True):
         return None
     key = _key(name, method)
+    if given := getattr(method, "fitted", ""):
+        _check_given(method_name(name), method, Path(given), key)
+        return None
     found = []
     for told in sorted(fits.glob("*/fit.json")):
         try:
@@ -199,12 +205,13 @@ def fitted(name: str, method: Method, *, fits: Path = FITS) -> Path | None:
     if found:
         listed = ", ".join(str(folder) for *_, folder in found[:5])
         raise MethodError(f"{short}: several fits suit: {listed}; choose by --set fitted=FOLDER.")
-    options = "".join(
-        f" --{key}={value}" if key in ("network", "weights") else f" --set {key}={value}"
-        for key, value in _counting(method).items()
-        if key != "network" and value != option_fields(type(method))[key]
-    )
-    command = f"harness fit --method {name} --network {network}{options} --dataset {home}"
+    words = ["harness", "fit", "--method", name, "--network", network]
+    if weights := getattr(method, "weights", ""):
+        words += ["--weights", weights]
+    for option, value in _counting(method).items():
+        if option != "network" and value != option_fields(type(method))[option]:
+            words += ["--set", f"{option}={_as_given(value)}"]
+    command = shlex.join([*words, "--dataset", home])
     if "outliers" in _accepted(method):
         command += (
             " --outliers synthroad_outliers"
@@ -301,9 +308,37 @@ def _counting(method: Method) -> dict[str, Any]:
     return {k: v for k, v in resolved_options(method).items() if k in names and k != "weights"}
 
 
+def _check_given(short: str, method: Method, folder: Path, key: str) -> None:
+    """Refuses a fit of another method, other options or other weights, as far as it says so."""
+    try:
+        told = json.loads((folder / "fit.json").read_text("utf-8"))
+        then, options = told.get("key", key), told.get("options", {})
+        of = f"{told.get('name', short)} with network {options.get('network', '?')}"
+    except (OSError, ValueError, AttributeError):
+        return  # not made by `harness fit`: what it holds will show
+    if then == key:
+        return
+    differing = [
+        f"{name} = {options[name]}, here {value}"
+        for name, value in _counting(method).items()
+        if name != "frames" and name in options and options[name] != str(value)
+    ]
+    why = "; ".join(differing) or "another method, or other weights"
+    raise MethodError(
+        f"{short}: {folder} is a fit of {of}, which does not suit ({why}). Leave --set fitted out "
+        "for the fit that does, or give the options of that fit."
+    )
+
+
+def _as_given(value: Any) -> str:
+    """An option's value as `--set` takes it."""
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
 def _key(name: str, method: Method) -> str:
     """The sha256 over what a state and the method that reads it must have in common."""
-    weights = {role: provenance.file_sha256(path) for role, path in method.weights_files().items()}
+    files = {role: path for role, path in method.weights_files().items() if role != "fit"}
+    weights = {role: provenance.file_sha256(path) for role, path in files.items()}
     options = {k: str(v) for k, v in _counting(method).items() if k != "frames"}
     return provenance.digest({"method": method_name(name), "options": options, "weights": weights})
 

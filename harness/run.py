@@ -133,6 +133,8 @@ def run(
             that were finished before stay in the journal.
     """
     progress(f"{frames.dataset.name}: reading", 0, len(frames))
+    for name, method in methods:
+        _check_unseen(name, method, frames)
     plans = [plan(name, method, frames, threshold=threshold) for name, method in methods]
     if again:
         for planned in plans:
@@ -380,6 +382,16 @@ def _finish(
         seconds=seconds,
         keep_scores=keep_scores or evaluation is None,
     )
+
+
+def _check_unseen(name: str, method: Method, frames: Frames) -> None:
+    """Refuses a method that was fitted on the very labels that it would be measured by."""
+    data = frames.dataset.name
+    if frames.has_labels and data in getattr(method, "fitted_on", ()):
+        raise MethodError(
+            f"{name}: was fitted on {data}, whose labels it would be measured by; fit it on other "
+            "frames. What meta classification learns from evaluated frames, `harness meta` reports."
+        )
 
 
 def _remains(partial: Partial, condition: str, frames: Frames, keep_scores: bool) -> bool:

@@ -69,7 +69,7 @@ class FittedPostHoc(PostHoc):
     @property
     def trained_on(self) -> tuple[str, ...]:
         """Names of the data that the network has seen, and of that which was fitted on."""
-        return tuple(dict.fromkeys((*super().trained_on, *self._fitted_on)))
+        return tuple(dict.fromkeys((*super().trained_on, *self.fitted_on)))
 
     @cached_property
     def state(self) -> Mapping[str, Tensor]:
@@ -105,7 +105,8 @@ class FittedPostHoc(PostHoc):
         return path
 
     @property
-    def _fitted_on(self) -> tuple[str, ...]:
+    def fitted_on(self) -> tuple[str, ...]:
+        """Names of the data that the state was learned from; (): not known."""
         return fitted_on(Path(self.fitted)) if self.fitted else ()
 
     def tallied(

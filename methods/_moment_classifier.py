@@ -1,4 +1,4 @@
-"""OODMC's classifier of pixels: which pixels it learns from, the fit, and its hard decisions."""
+"""OODMC's classifier of pixels: which pixels it learns from, and the fit."""
 
 import warnings
 from collections.abc import Mapping
@@ -10,8 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from harness.errors import DataError, MetricError
-from harness.types import ANOMALY, IGNORE, NORMAL, Frame, Label, Score
+from harness.errors import DataError
+from harness.types import ANOMALY, IGNORE, NORMAL, Frame
 
 LearnsFrom = Literal["void", "anomaly", "released"]
 """What is out of distribution, and what is in it, while the classifier is fitted.
@@ -19,7 +19,8 @@ LearnsFrom = Literal["void", "anomaly", "released"]
 void: pixels of no class, against those of the 19 classes: what the code's id range is meant for.
 anomaly: labelled anomalies (proxy outliers), against normal pixels.
 released: ignored pixels, against all others, true anomalies among them: what the released code
-makes of LostAndFound's test split.
+makes of LostAndFound's test split. There it takes what is neither road nor hazard for in
+distribution, too, which the labels of `lost_and_found_test_metaood` ignore.
 """
 
 
@@ -76,61 +77,3 @@ class MomentClassifier:
             torch.tensor(float(machine.intercept_[0]), dtype=torch.float64),
             not any(issubclass(each.category, ConvergenceWarning) for each in told),
         )
-
-
-@dataclass(frozen=True)
-class HardCounts:
-    """Pixels by what they are and what they are taken for: `of` one frame, `+` two.
-
-    The published evaluation takes the first 100 frames, and these decisions alone; in distribution
-    is its positive class.
-    """
-
-    inside_as_inside: int = 0
-    inside_as_outside: int = 0
-    outside_as_inside: int = 0
-    outside_as_outside: int = 0
-
-    @classmethod
-    def of(cls, score: Score, label: Label) -> "HardCounts":
-        """Counts of a (H, W) score, minus the decision function; ignored pixels do not count."""
-        inside = score < 0
-        return cls(
-            *(
-                int(np.count_nonzero((label == truth) & (inside == taken)))
-                for truth in (NORMAL, ANOMALY)
-                for taken in (True, False)
-            )
-        )
-
-    def __add__(self, other: "HardCounts") -> "HardCounts":
-        return HardCounts(
-            self.inside_as_inside + other.inside_as_inside,
-            self.inside_as_outside + other.inside_as_outside,
-            self.outside_as_inside + other.outside_as_inside,
-            self.outside_as_outside + other.outside_as_outside,
-        )
-
-    @property
-    def f1(self) -> float:
-        """F1 of the pixels in distribution, in [0, 1]."""
-        found = 2 * self.inside_as_inside
-        return _share(found, found + self.inside_as_outside + self.outside_as_inside, "F1")
-
-    @property
-    def precision(self) -> float:
-        """The share of pixels taken for in distribution that are, in [0, 1]."""
-        taken = self.inside_as_inside + self.outside_as_inside
-        return _share(self.inside_as_inside, taken, "precision")
-
-    @property
-    def outside_taken_for_inside(self) -> float:
-        """The share of anomalous pixels taken for in distribution: its false positive rate."""
-        outside = self.outside_as_inside + self.outside_as_outside
-        return _share(self.outside_as_inside, outside, "the false positive rate")
-
-
-def _share(part: int, whole: int, what: str) -> float:
-    if not whole:
-        raise MetricError(f"{what} of the hard decisions is not defined: there is no such pixel.")
-    return part / whole

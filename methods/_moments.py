@@ -24,7 +24,7 @@ class Moments:
 
     def add(self, sample: Tensor) -> None:
         """Takes a sample (C, …) in."""
-        sample = sample.flatten(1)
+        sample = sample.flatten(1).contiguous()
         if not self.count:
             self._first = sample.clone()
             self._sums = sample.new_zeros((self.order, *sample.shape), dtype=torch.float64)

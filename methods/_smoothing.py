@@ -49,13 +49,15 @@ def boundary_suppressed(score: Tensor, classes: Tensor) -> Tensor:
 def smoothed(score: Tensor, *, dilation: int = 1) -> Tensor:
     """The (H, W) score after a 7x7 Gaussian of standard deviation 1 tap, taps `dilation` apart.
 
-    Beyond the border the map is mirrored, or with a dilation its edge repeated, as published.
+    Beyond the border the map is mirrored, or with a dilation its edge repeated, as published; the
+    edge of a map of three pixels or fewer is repeated, too.
     """
     taps = torch.arange(GAUSSIAN, device=score.device, dtype=score.dtype) - GAUSSIAN // 2
     kernel = torch.exp(-(taps**2) / (2 * SIGMA**2))
     kernel = kernel / kernel.sum()
     reach = dilation * (GAUSSIAN // 2)
-    mode = "reflect" if dilation == 1 else "replicate"
+    mirrored = dilation == 1 and min(score.shape) > reach  # a smaller map cannot be
+    mode = "reflect" if mirrored else "replicate"
     padded = F.pad(score[None, None], (reach, reach, reach, reach), mode=mode)
     rows = F.conv2d(padded, kernel.view(1, 1, 1, -1), dilation=dilation)
     return F.conv2d(rows, kernel.view(1, 1, -1, 1), dilation=dilation)[0, 0]

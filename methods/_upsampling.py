@@ -32,15 +32,15 @@ def resized(output: NetworkOutput, size: tuple[int, int]) -> NetworkOutput:
     """
     if output.logits.shape[1:] == size:
         return output  # with what it has computed already
-    if output.mask_logits is not None:
-        full = rows_of(output, size)
-        parts = [full(rows) for rows in bands(size, output.logits.device.type)]
-        return NetworkOutput(torch.cat([part.logits for part in parts], dim=1))
-    logits, extra = (
-        None if maps is None else upsampled(maps, size, align_corners=output.align_corners)
-        for maps in (output.logits, output.extra)
-    )
-    assert logits is not None, "given"
+    full = rows_of(output, size)
+    device = output.logits.device
+    logits = torch.empty((len(output.logits), *size), device=device)
+    extra = None if output.extra is None else torch.empty((len(output.extra), *size), device=device)
+    for rows in bands(size, device.type):
+        part = full(rows)
+        logits[:, rows] = part.logits
+        if extra is not None and part.extra is not None:
+            extra[:, rows] = part.extra
     return NetworkOutput(logits, extra)
 
 

@@ -12,7 +12,9 @@ import zipfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import safetensors
 import safetensors.torch
 import torch
@@ -21,6 +23,14 @@ from torch import Tensor, nn
 from harness.errors import MethodError
 from methods._array_pickle import read_arrays
 
+# What pickles a number of numpy's, which trainers keep beside the weights: a mean IoU, say.
+_SCALAR = np._core.multiarray.scalar
+_NUMPY_SCALARS: list[Any] = [
+    _SCALAR,
+    (_SCALAR, "numpy.core.multiarray.scalar"),  # its name before numpy 2
+    np.dtype,
+    *{type(np.dtype(code)) for code in ("f2", "f4", "f8", "i4", "i8", "?")},
+]
 ENDINGS = (".safetensors", ".pth", ".pt", ".bin", ".pkl")
 HUB_CLIENT = ("huggingface_hub", "httpx", "httpx2")  # whose errors the hub's client lets through
 HUB_FORM = "hf://OWNER/NAME[@REVISION]/FILE"
@@ -146,7 +156,8 @@ def read_weights(path: Path) -> dict[str, Tensor]:
             if path.suffix == ".pkl" and not zipfile.is_zipfile(path):  # as torch's files are
                 found = read_arrays(path)
             else:
-                found = torch.load(path, map_location="cpu", weights_only=True)
+                with torch.serialization.safe_globals(_NUMPY_SCALARS):
+                    found = torch.load(path, map_location="cpu", weights_only=True)
     except MethodError:
         raise
     except pickle.UnpicklingError as error:
@@ -180,8 +191,14 @@ def fitted_on(folder: Path) -> tuple[str, ...]:
 
 
 def load_strictly(network: nn.Module, state: Mapping[str, Tensor], *, where: str) -> None:
-    """Copies `state` into `network`; every key must be there, known, and of the right shape."""
+    """Copies `state` into `network`; every key must be there, known, and of the right shape.
+
+    Only the counters of batch normalisation, which older files lack and nothing here reads, may
+    be missing.
+    """
     own = network.state_dict()
+    counters = {key: own[key] for key in own if key.endswith("num_batches_tracked")}
+    state = {**counters, **state}
     problems = {
         "missing": [key for key in own if key not in state],
         "unexpected": [key for key in state if key not in own],

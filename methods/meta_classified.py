@@ -32,6 +32,7 @@ from methods._segments import Segments, segments_of
 from methods._solitary import Look, SolitaryPostHoc
 
 FOLDS = 10  # of whole frames, for what the fit says of its classifier
+CERTAINTIES = (0.5, 0.7, 0.8, 0.9, 0.95, 0.97, 0.98, 0.99)  # and what each would remove
 TALLIED = ("features", "iou", "frame", "hits", "objects", "frames")  # of the judged segments
 
 
@@ -101,16 +102,14 @@ class MetaClassified(SolitaryPostHoc):
         chances = held_out(
             judged.features, false, folds=judged.frame % FOLDS, kind=self.classifier, seed=seed
         )
-        quality, counts = (
-            Quality.of(chances, false),
-            judged.removal(removed(chances, self.certainty)),
-        )
         return {
             "segments": len(false),
             "objects": judged.objects,
-            "certainty": self.certainty,
-            **{f"held_out_{key}": value for key, value in vars(quality).items()},
-            **{f"held_out_{key}": value for key, value in vars(counts).items()},
+            **{f"held_out_{key}": value for key, value in vars(Quality.of(chances, false)).items()},
+            "held_out_removal": [
+                {"certainty": each, **vars(judged.removal(removed(chances, each)))}
+                for each in CERTAINTIES
+            ],
         }
 
     def predicted(self, image: Image, batch: Tensor) -> Prediction:
@@ -132,14 +131,9 @@ class MetaClassified(SolitaryPostHoc):
         return MetaClassifier.from_state(self.state).chances(segments.features)
 
     @property
-    def fitted_on(self) -> tuple[str, ...]:
-        """Names of the data that the classifier was fitted on; (): not known."""
-        return self._fitted_on
-
-    @property
     def trained_on(self) -> tuple[str, ...]:
         """Names of the data that the base and its network have seen, and that of the fit."""
-        return tuple(dict.fromkeys((*self._base.trained_on, *self._fitted_on)))
+        return tuple(dict.fromkeys((*self._base.trained_on, *self.fitted_on)))
 
     def weights_files(self) -> Mapping[str, Path]:
         """The network's file of weights, the fitted state, and that of the base."""

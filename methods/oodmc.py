@@ -51,7 +51,7 @@ class Oodmc(SolitaryPostHoc):
     learns_from: LearnsFrom = "void"  # which pixels the fit takes for anomalous; see its file
     points: int = 500_000  # pixels of each side that are enough for the fit
     points_per_frame: int = 50_000  # at most, of each side
-    least_per_frame: int = 1  # frames with fewer pixels of a side are left out; released: 50000
+    least_per_frame: int = 1  # frames with fewer anomalous pixels are left out; released: 50000
     shuffle_per_batch: bool = False  # the fit mixes pixels, each batch another order, as released
     seed: int = 0  # of the passes; the same for each image
 
@@ -168,7 +168,7 @@ class Oodmc(SolitaryPostHoc):
         for number in range(len(frames)):
             outside, inside = (int(side.sum()) for side in sides(frames[number], self.learns_from))
             most = max(most, outside)
-            if min(outside, inside) >= self.least_per_frame:
+            if outside >= self.least_per_frame and inside:
                 found.append(number)
                 points += min(outside, inside, self.points_per_frame)
             if points >= self.points:
@@ -176,7 +176,7 @@ class Oodmc(SolitaryPostHoc):
         if not found:
             raise DataError(
                 f"no frame has {self.least_per_frame} anomalous pixels for the fit (learns_from="
-                f"{self.learns_from}), and as many others; the most anomalous one has {most}."
+                f"{self.learns_from}) beside others; the most anomalous one has {most}."
             )
         return found
 

@@ -56,4 +56,7 @@ class React(FittedPostHoc):
         return -output.logits.logsumexp(dim=0)
 
     def _add(self, tally: Tally, sight: Sight) -> None:
-        add_to_bank(tally, sight, features_of(sight.output, self), self.bank)
+        features = features_of(sight.output, self)
+        if not tally:
+            self._classified(sight.output, features)  # a network that cannot says so at once
+        add_to_bank(tally, sight, features, self.bank)

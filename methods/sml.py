@@ -24,6 +24,7 @@ class Sml(FittedPostHoc):
 
     post_processing: PostProcessing = "boundary_smooth"  # the paper's
     estimator: Literal["exact", "ema"] = "exact"  # of the statistics; ema: FlowEneDet's
+    # Published tables are of MMSegmentation's networks: of segformer-b2-mmseg, not segformer-b2.
     statistics: Literal["fit", "deeplabv3plus-r101", "segformer-b2", "segformer-b5"] = "fit"
 
     @property

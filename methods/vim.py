@@ -56,12 +56,7 @@ class Vim(FittedPostHoc):
         tally = self.tallied(frames, folder, self._add, seed=seed, progress=progress)
         bank, count = banked(tally).double(), tally["counts"].sum()
         depth = bank.shape[1]
-        principal = self.principal or depth // 2
-        if not 0 < principal < depth:
-            raise MethodError(
-                f"vim: principal is {principal}, and the network has {depth} features; expected "
-                f"fewer than {depth}."
-            )
+        principal = self._dimensions(depth)
         mean = tally["sums"].sum(dim=0) / count
         origin = mean if self.origin == "mean" else self._bias_origin(depth)
         around = mean - origin
@@ -87,6 +82,10 @@ class Vim(FittedPostHoc):
 
     def _add(self, tally: Tally, sight: Sight) -> None:
         features, logits = features_of(sight.output, self), sight.output.logits
+        if not tally:  # what cannot be is said at the first frame
+            self._dimensions(len(features))
+            if self.origin == "bias":
+                self._bias_origin(len(features))
         add_to_moments(tally, sight, features, self.pixels)
         add_to_bank(tally, sight, features, self.bank)
         largest = logits.amax(dim=0)[sight.labels(logits.shape[1:]) >= 0]
@@ -94,6 +93,16 @@ class Vim(FittedPostHoc):
             tally["largest"] = tally["logits"] = torch.zeros((), dtype=torch.float64)
         tally["largest"] = tally["largest"] + largest.double().sum().cpu()
         tally["logits"] = tally["logits"] + largest.numel()
+
+    def _dimensions(self, depth: int) -> int:
+        """Those of the principal space, of `depth` features."""
+        principal = self.principal or depth // 2
+        if not 0 < principal < depth:
+            raise MethodError(
+                f"vim: principal is {principal}, and the network has {depth} features; expected "
+                f"fewer than {depth}."
+            )
+        return principal
 
     def _outside(self, features: Tensor) -> Tensor:
         return ((features - self.state["origin"]) @ self.state["residual"]).norm(dim=1)

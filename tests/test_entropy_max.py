@@ -329,3 +329,8 @@ def test_the_network_of_the_demonstration_is_retrained(tmp_path: Path) -> None:
     given = {"network": "tiny", "device": "cpu"}
     result = fit_it(given, tmp_path, steps=1)
     assert isinstance(load_network("tiny", str(result.weights)), Tiny)
+
+
+def test_coco_is_short_for_the_proxy_outliers_made_of_it(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="coco_proxy"):
+        fit("entropy_max", dataset="synthroad_train", outliers="coco", root=tmp_path, out=tmp_path)

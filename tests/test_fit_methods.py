@@ -1,6 +1,7 @@
 """`fit` of methods: one pass, the same bytes each time, and `run` finds what was learned."""
 
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from harness.data import Frames, load_frames
 from harness.errors import DataError, MethodError
 from harness.fit import FitResult, export_fit, fit, fitted
 from harness.method import load_method
-from harness.run import build
+from harness.run import build, run
 from harness.types import Frame
 from methods import _fitted
 from methods._fitted import FittedPostHoc, Sight, Tally
@@ -112,6 +113,42 @@ def test_run_says_which_command_makes_the_fit(network: dict[str, str], tmp_path:
         build(["knn"], {**network, "frames": "2"}, fits=tmp_path)
     assert "Do: harness fit --method knn --network" in str(error.value)
     assert "--set frames=2 --dataset cityscapes_train" in str(error.value)
+
+
+def test_the_command_that_makes_the_fit_can_be_pasted(
+    network: dict[str, str], tmp_path: Path
+) -> None:
+    weights = tmp_path / "a folder" / "weights.safetensors"
+    weights.parent.mkdir()
+    safetensors.torch.save_file(state(), weights)
+    with pytest.raises(MethodError) as error:
+        build(["vim"], {**network, "weights": str(weights), "origin": "mean"}, fits=tmp_path)
+    words = shlex.split(str(error.value).partition("Do: ")[2].rstrip("."))
+    assert words[:4] == ["harness", "fit", "--method", "vim"]
+    assert words[words.index("--weights") + 1] == str(weights)
+    assert "origin=mean" in words
+
+
+def test_a_given_fit_of_other_options_or_another_method_is_refused(
+    network: dict[str, str], tmp_path: Path
+) -> None:
+    folder = str(fit_it("react", network, tmp_path, quantile="0.5").folder)
+    assert build(["react"], {**network, "quantile": "0.5", "fitted": folder}, fits=tmp_path)
+    with pytest.raises(MethodError, match=r"does not suit \(quantile = 0.5, here 0.9\)"):
+        build(["react"], {**network, "fitted": folder}, fits=tmp_path)
+    with pytest.raises(MethodError, match="is a fit of react with network"):
+        build(["kl_matching"], {**network, "fitted": folder}, fits=tmp_path)
+
+
+def test_a_method_is_not_measured_by_the_labels_that_it_was_fitted_on(
+    network: dict[str, str], tmp_path: Path
+) -> None:
+    folder = fit_it("react", network, tmp_path).folder
+    told = json.loads((folder / "fit.json").read_text("utf-8"))
+    (folder / "fit.json").write_text(json.dumps({**told, "dataset": "synthroad"}), "utf-8")
+    methods = build(["react"], {**network, "fitted": str(folder)}, fits=tmp_path)
+    with pytest.raises(MethodError, match="react: was fitted on synthroad, whose labels"):
+        run(methods, load_frames("synthroad", limit=1), out=tmp_path)
 
 
 def test_a_fit_on_fewer_frames_is_taken_unless_there_is_one_on_as_many_as_asked_for(

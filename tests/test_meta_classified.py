@@ -175,7 +175,13 @@ def test_a_fit_says_what_the_method_then_does(stand_in: dict[str, Any], tmp_path
     assert isinstance(learner, MetaClassified)
     told = learner.fit(frames(), tmp_path, progress=lambda *_: None)
     assert told["objects"] == 4
-    assert told["segments"] > told["held_out_fp_before"] > 0
+    removal = told["held_out_removal"]
+    assert told["segments"] > removal[0]["fp_before"] > 0
+    assert [each["certainty"] for each in removal] == sorted(
+        {each["certainty"] for each in removal}
+    )
+    remaining = [each["fp_remaining"] for each in removal]
+    assert remaining == sorted(remaining)
     assert 0 <= told["held_out_auroc"] <= 1
     learner.load(tmp_path)
     one = frames()[0]

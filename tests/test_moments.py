@@ -4,13 +4,12 @@ import numpy as np
 import pytest
 import scipy.stats
 import torch
-from sklearn.metrics import f1_score, precision_score
 from sklearn.svm import LinearSVC
 
-from harness.errors import DataError, MetricError
+from harness.errors import DataError
 from harness.types import Frame
 from methods import _moments
-from methods._moment_classifier import HardCounts, MomentClassifier, sides
+from methods._moment_classifier import MomentClassifier, sides
 from methods._moments import Moments
 
 
@@ -118,23 +117,6 @@ def test_a_classifier_is_the_same_after_its_state() -> None:
     assert torch.equal(
         MomentClassifier.from_state(state).decision(features), found.decision(features)
     )
-
-
-def test_hard_decisions_are_counted_as_scikit_learn_does() -> None:
-    random = np.random.default_rng(0)
-    score = random.normal(size=(30, 40)).astype(np.float32)
-    label = random.choice([0, 1, 255], (30, 40)).astype(np.uint8)
-    found = HardCounts.of(score[:15], label[:15]) + HardCounts.of(score[15:], label[15:])
-    truth, taken = label[label < 255] == 0, score[label < 255] < 0
-    assert found.f1 == pytest.approx(f1_score(truth, taken))
-    assert found.precision == pytest.approx(precision_score(truth, taken))
-    assert found.outside_taken_for_inside == taken[~truth].mean()
-
-
-def test_hard_decisions_without_a_pixel_are_not_defined() -> None:
-    nothing = HardCounts.of(np.zeros((2, 2), np.float32), np.full((2, 2), 255, np.uint8))
-    with pytest.raises(MetricError, match="F1 of the hard decisions is not defined"):
-        _ = nothing.f1
 
 
 # What the fit takes for anomalous

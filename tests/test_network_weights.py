@@ -5,13 +5,14 @@ import re
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import safetensors.torch
 import torch
 from huggingface_hub.errors import HFValidationError
 from stand_in import FILE, StandIn, state
 from test_networks import REAL_FILES
-from torch import Tensor
+from torch import Tensor, nn
 
 from harness.errors import MethodError
 from methods import _network
@@ -22,7 +23,7 @@ from methods._network import (
     network_names,
     network_weights_path,
 )
-from methods._weights import Source, read_weights
+from methods._weights import Source, load_strictly, read_weights
 
 SOURCES = [(name, source) for name in network_names() for source in network_class(name).sources]
 
@@ -69,6 +70,23 @@ def test_a_training_checkpoint_is_unwrapped(tmp_path: Path) -> None:
     path = tmp_path / "checkpoint.pth"
     torch.save({"epoch": 3, "state_dict": state()}, path)
     assert read_weights(path).keys() == state().keys()
+
+
+@pytest.mark.parametrize("is_zip", [True, False])
+def test_numbers_of_numpy_beside_the_weights_are_read(is_zip: bool, tmp_path: Path) -> None:
+    path = tmp_path / "checkpoint.pth"
+    beside = {"epoch": 3, "mean_iu": np.float64(0.8), "best": np.bool_(True)}
+    torch.save({"state_dict": state(), **beside}, path, _use_new_zipfile_serialization=is_zip)
+    assert read_weights(path).keys() == state().keys()
+
+
+def test_counters_of_batch_normalisation_may_be_missing() -> None:
+    found = nn.BatchNorm2d(2)
+    old = {k: v + 1 for k, v in found.state_dict().items() if k != "num_batches_tracked"}
+    load_strictly(found, old, where="a file")
+    assert torch.equal(found.weight, torch.full((2,), 2.0))
+    with pytest.raises(MethodError, match="missing: running_var"):
+        load_strictly(found, {k: v for k, v in old.items() if k != "running_var"}, where="a file")
 
 
 def test_pickled_code_is_not_run(tmp_path: Path) -> None:

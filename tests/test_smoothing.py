@@ -71,3 +71,10 @@ def test_small_maps_are_smoothed_too() -> None:
     found = at_boundaries(score, torch.zeros(7, 9), "boundary_smooth")
     assert found.shape == score.shape
     assert found.isfinite().all()
+
+
+def test_maps_too_small_to_be_mirrored_are_smoothed_too() -> None:
+    score = torch.rand(2, 3, generator=torch.Generator().manual_seed(3))
+    found = smoothed(score)
+    assert found.shape == score.shape
+    assert score.min() <= found.min() <= found.max() <= score.max()

@@ -120,7 +120,12 @@ def run(
 @click.option("--network", metavar="NAME", help="The network that the method reads.")
 @click.option("--weights", metavar="FILE", help="Its weights: a file, or hf://OWNER/NAME/FILE.")
 @click.option("--dataset", default="synthroad_train", show_default=True, metavar="NAME")
-@click.option("--outliers", default="", metavar="NAME", help="Proxy outliers, where it needs them.")
+@click.option(
+    "--outliers",
+    default="",
+    metavar="NAME",
+    help="Proxy outliers, where it needs them: synthroad_outliers, coco …",
+)
 @click.option("--set", "settings", multiple=True, metavar="K=V", help="Any option of the method.")
 @click.option("--steps", type=click.IntRange(min=1), help="Optimiser steps [default: its own].")
 @click.option("--seed", type=int, default=0, show_default=True)
