@@ -18,7 +18,7 @@ from stand_in import options, state
 
 import harness.fit
 from harness.data import Frames, load_frames
-from harness.errors import MethodError
+from harness.errors import DataError, MethodError
 from harness.fit import FitResult, fit
 from harness.method import load_method
 from harness.run import build
