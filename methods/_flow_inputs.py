@@ -23,8 +23,9 @@ from methods._flow_training import Seen
 from methods._flow_views import FlowViews
 from methods._network import CLASSES, NetworkOutput
 from methods._steps import classes_of
-from methods._upsampling import upsampled
+from methods._upsampling import split, upsampled
 from methods._weights import read_weights
+from methods.networks._mix_transformer import DropPath
 
 ESTIMATION_STEPS = 1_000  # crops that the statistics are estimated from, at most
 
@@ -40,7 +41,8 @@ class FlowInputs(FlowViews):
 
     context: int = 32  # P, groups of features that it sees: 32 or 128 (FED-C); 0: none (FED-U)
     crop: tuple[int, ...] = ()  # height x width of training crops; (): half the frame's
-    frozen_mode: Literal["eval", "train"] = "eval"  # of the network's batch norm, in training
+    # Of the network's batch norm and, in a Mix Transformer, of its drop path, in training.
+    frozen_mode: Literal["eval", "train"] = "eval"
     learning_rate: float = _flow_training.LEARNING_RATE  # the largest; a short fit wants more
     # Of the largest logits: estimated by the fit; a published table; or, not as published, none:
     # logits are taken as they are. What a checkpoint holds goes before.
@@ -63,7 +65,8 @@ class FlowInputs(FlowViews):
         features = output.features
         if features is None or features.shape[1:] == output.logits.shape[1:]:
             return output
-        return self._classified(output, features)
+        logits, extra = split(self._by_last_layer(features)[0])
+        return NetworkOutput(logits, extra, features, align_corners=output.align_corners)
 
     def context_width(self, output: NetworkOutput) -> int:
         """How many groups of features there are."""
@@ -87,7 +90,7 @@ class FlowInputs(FlowViews):
                 max(most - side, 0) for side, most in zip(batch.shape[-2:], size, strict=True)
             )
             batch = F.pad(batch, (0, width, 0, height))  # 0 after normalisation, as published
-        with self._batch_statistics(used=bool(size) and self.frozen_mode == "train"):
+        with self._in_training(bool(size) and self.frozen_mode == "train"):
             return self._output(batch.to(self._device))
 
     def seen(
@@ -182,19 +185,21 @@ class FlowInputs(FlowViews):
         return table.means.to(self._device), table.variances.to(self._device)
 
     @contextlib.contextmanager
-    def _batch_statistics(self, *, used: bool) -> Iterator[None]:
-        """The network with batch norm that normalises by the batch itself, if these are `used`.
+    def _in_training(self, active: bool) -> Iterator[None]:
+        """The network as in the authors' training loop, if `active`.
 
-        That is what the authors' training loop does (their drop-path is active, too; networks here
-        have none). What the network has learned stays as it is.
+        Batch norm normalises by the batch itself, and a Mix Transformer leaves branches out. What
+        the network has learned stays as it is.
         """
+        modules = list(self._loaded.modules()) if active else []
+        paths = [module for module in modules if isinstance(module, DropPath)]
         norms = [
-            module
-            for module in self._loaded.modules()
-            if used and isinstance(module, nn.modules.batchnorm._BatchNorm)
+            module for module in modules if isinstance(module, nn.modules.batchnorm._BatchNorm)
         ]
         momenta = [norm.momentum for norm in norms]
         try:
+            for path in paths:
+                path.train()
             for norm in norms:
                 norm.momentum = 0.0  # running statistics stay
                 norm.train()
@@ -210,3 +215,5 @@ class FlowInputs(FlowViews):
             for norm, momentum in zip(norms, momenta, strict=True):
                 norm.momentum = momentum
                 norm.eval()
+            for path in paths:
+                path.eval()

@@ -114,8 +114,8 @@ class Network(nn.Module):
     def classify(self, features: Tensor) -> Tensor:
         """The (1, C, h', w') logits of (1, D, h', w') features, by the last layer of `forward`.
 
-        `classify(forward(batch)["features"])` is `forward(batch)["logits"]` but for resizing.
-        Methods that change features (ReAct, ASH, MC dropout) need it.
+        `brought(classify(forward(batch)["features"]), size)` is `forward(batch)["logits"]`, whose
+        size is `size`. Methods that change features (ReAct, ASH, MC dropout) need it.
 
         Raises:
             MethodError: the network does not give its last layer.
@@ -124,6 +124,14 @@ class Network(nn.Module):
             f"{type(self).__name__} does not give its last layer apart (`classify`); choose a "
             "network that does, or a method that leaves features as they are."
         )
+
+    def brought(self, logits: Tensor, size: tuple[int, ...]) -> Tensor:
+        """The (1, C, h, w) logits of `classify` at the `size` (h', w') of those of `forward`.
+
+        What lies beyond it belongs to padding and is cropped. A network whose `forward` resizes
+        them overrides this, and does the same.
+        """
+        return logits[..., : size[0], : size[1]]
 
     @classmethod
     def is_spare(cls, key: str) -> bool:

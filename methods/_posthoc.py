@@ -259,7 +259,7 @@ class PostHoc(Method):
                 total[..., rows, columns] += each
             times[rows, columns] += 1
         averaged = [upsampled((score / times)[None], size)[0] for score in scores]
-        return averaged, upsampled(chances / times, size)
+        return averaged, upsampled(chances.div_(times), size)
 
     def _scored(
         self,
@@ -313,10 +313,18 @@ class PostHoc(Method):
         return NetworkOutput(logits, extra, **found, align_corners=network.align_corners)
 
     def _classified(self, output: NetworkOutput, features: Tensor) -> NetworkOutput:
-        """`output` with other (D, h, w) float32 features, and the logits that they have."""
-        with self._digits():
-            logits, extra = split(self._loaded.classify(features[None])[0].float())
+        """`output` with other (D, h, w) float32 features, and the logits that they have.
+
+        The logits have the size of those in `output`, and come to it in the network's own way.
+        """
+        found = self._loaded.brought(self._by_last_layer(features), output.logits.shape[1:])
+        logits, extra = split(found[0])
         return NetworkOutput(logits, extra, features, align_corners=output.align_corners)
+
+    def _by_last_layer(self, features: Tensor) -> Tensor:
+        """The (1, C, h', w') float32 logits of (D, h, w) features, not brought to another size."""
+        with self._digits():
+            return self._loaded.classify(features[None]).float()
 
     @contextlib.contextmanager
     def _digits(self) -> Iterator[None]:

@@ -1,5 +1,6 @@
 """The command line: exit codes, streams, formats, sentences."""
 
+import itertools
 import json
 import subprocess
 import sys
@@ -102,6 +103,61 @@ def test_list_names_what_there_is(harness, what, name):
     result = harness("list", what)
     assert result.exit_code == 0
     assert name in result.stdout
+
+
+@pytest.mark.parametrize("form", ["table", "markdown", "csv", "json", "latex"])
+def test_list_networks_tells_each_networks_facts_in_every_format(harness, form):
+    result = harness("list", "networks", "--format", form)
+    assert (result.exit_code, result.stderr) == (0, "")
+    parameters = "27361235" if form in ("csv", "json") else "27,361,235"
+    for part in ("segformer-b2-mmseg", "SegFormer-B2 (MMSegmentation)", parameters, "81.08", "hub"):
+        assert part in result.stdout
+
+
+def networks_in_json(harness):
+    rows = json.loads(harness("list", "networks", "--format", "json").stdout)
+    return {row["name"]: row for row in rows}
+
+
+def test_every_network_that_is_listed_is_known_by_its_name(harness):
+    from methods._network import network_class, network_names
+
+    rows = networks_in_json(harness)
+    assert set(rows) == {*network_names(), "smp:ARCHITECTURE:ENCODER"}
+    for name in network_names():
+        assert rows[name]["title"] == network_class(name).title
+
+
+def test_list_networks_says_what_the_readme_says(harness):
+    rows = networks_in_json(harness)
+    lines = (Path(__file__).parents[1] / "methods" / "README.md").read_text("utf-8").splitlines()
+    first = next(n for n, line in enumerate(lines) if line.startswith("| network | parameters |"))
+    told = {}
+    for line in itertools.takewhile(lambda line: line.startswith("|"), lines[first + 2 :]):
+        name, parameters, _, _, miou, weights = (c.strip("` ") for c in line.split("|")[1:-1])
+        told[name] = (parameters, miou.strip("–"), weights.split(";")[0].split(":")[0])
+    assert set(told) == set(rows)
+    words = {"own, included": "in this package", "own, fetched": "fetched", "hub": "hub"}
+    for name, (parameters, miou, weights) in told.items():
+        row = rows[name]
+        assert parameters == (f"{row['parameters'] / 1e6:.2f} M" if row["parameters"] else "")
+        assert miou == ("" if row["mIoU"] is None else str(row["mIoU"]))
+        assert weights.startswith(words.get(row["weights"], "--weights PATH"))
+
+
+def test_list_networks_without_torch_has_the_names_and_says_what_is_missing(tmp_path):
+    code = "import sys; sys.modules['torch'] = None\nfrom harness.cli import main; main()"
+    words = [sys.executable, "-c", code, "list", "networks"]
+    result = subprocess.run(words, capture_output=True, text=True, cwd=tmp_path, check=True)
+    assert "smp:ARCHITECTURE:ENCODER" in result.stdout
+    assert "segformer-b5-mmseg" in result.stdout
+    assert result.stderr.count("torch, which is not installed") == 1
+
+
+@pytest.mark.parametrize("what", ["methods", "datasets", "metrics"])
+def test_what_is_listed_comes_as_json_too(harness, what):
+    rows = json.loads(harness("list", what, "--format", "json").stdout)
+    assert all(row["name"] and row["title"] for row in rows)
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,7 @@ from methods._flow_crops import crop, crop_of
 from methods._flow_curve import Point, ranked, write_curve
 from methods._network import network_class
 from methods._smoothing import at_boundaries
+from methods.networks._mix_transformer import DropPath, MixTransformer
 
 SEGFORMER = _max_logits.published("segformer-b2")
 FEATURES = (
@@ -575,6 +576,44 @@ def test_in_train_mode_a_crop_is_normalised_by_its_own_statistics(tmp_path: Path
     size = (64, 64)
     assert not torch.allclose(own.output_of(image, size).logits, kept.output_of(image, size).logits)
     assert torch.equal(own.output_of(image).logits, kept.output_of(image).logits)
+
+
+def test_in_train_mode_a_mix_transformer_draws_which_branches_it_leaves_out(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    weights = tmp_path / "weights.pth"
+    torch.save(network_class("segformer-b0-mmseg")().state_dict(), weights)
+    method = load_method(
+        "flowenedet", network="segformer-b0-mmseg", weights=str(weights), frozen_mode="train",
+        device="cpu",
+    )  # fmt: skip
+    image = frames(1, (64, 64))[0].image
+
+    def logits(seed: int, size: tuple[int, ...]) -> Tensor:
+        torch.manual_seed(seed)
+        return method.output_of(image, size).logits
+
+    crops = [logits(seed, (64, 64)) for seed in range(4)]
+    assert torch.equal(crops[0], logits(0, (64, 64)))
+    assert any(not torch.allclose(crops[0], other) for other in crops[1:])
+    assert torch.equal(logits(0, ()), logits(1, ()))
+    assert not any(module.training for module in method._loaded.modules())
+
+
+def test_a_branch_is_left_out_for_a_whole_image_and_the_mean_stays() -> None:
+    torch.manual_seed(0)
+    path, branch = DropPath(0.25), torch.ones(4000, 2, 3)
+    made = path(branch)
+    assert torch.equal(made, made[:, :1, :1].expand_as(made))
+    assert set(made.unique().tolist()) == {0.0, float(torch.tensor(1.0) / 0.75)}
+    assert abs(float(made.mean()) - 1) < 0.03
+    assert torch.equal(path.eval()(branch), branch)
+
+
+def test_branches_are_left_out_more_often_the_deeper_they_lie() -> None:
+    with torch.device("meta"):
+        encoder = MixTransformer((32, 64, 160, 256), (3, 4, 6, 3), 1e-6)
+    shares = [path.share for path in encoder.modules() if isinstance(path, DropPath)]
+    assert shares == pytest.approx(torch.linspace(0, 0.1, 16).tolist())
 
 
 def test_frames_without_classes_are_refused(untrained: Callable[..., Any], tmp_path: Path) -> None:

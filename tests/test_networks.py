@@ -4,11 +4,14 @@ import dataclasses
 import itertools
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+import safetensors.torch
 import torch
 from PIL import Image
 from stand_in import FILE, StandIn, options
@@ -147,11 +150,34 @@ def test_what_a_network_gives_has_a_place_in_its_output(small: tuple[str, Networ
 
 def test_logits_and_features_have_the_strides_of_the_network(small: tuple[str, Network]) -> None:
     name, network = small
-    size = SIZE if name == "erfnet" else ODD_SIZE  # whose skips need sides that 8 divides
-    found = output_of(network, batch_of(size))
+    found = output_of(network, batch_of(ODD_SIZE))
     for key, stride in zip(("logits", "features"), STRIDES[name], strict=True):
-        expected = tuple(-(-side // stride) for side in size)
+        expected = tuple(-(-side // stride) for side in ODD_SIZE)
         assert found[key].shape[-2:] == expected
+
+
+@pytest.mark.parametrize("size", [(301, 333), (358, 717), (17, 9), (1, 1)])
+def test_erfnet_takes_sides_that_8_does_not_divide(size: tuple[int, int]) -> None:
+    network = network_class("erfnet")().eval()
+    found = output_of(network, batch_of(size))
+    assert found["logits"].shape[-2:] == size
+    assert found["features"].shape[-2:] == tuple(-(-side // 2) for side in size)
+    with torch.inference_mode():
+        classified = network.classify(found["features"])
+    assert torch.equal(classified[..., : size[0], : size[1]], found["logits"])
+
+
+@pytest.mark.parametrize("size", [SIZE, ODD_SIZE])
+def test_classified_features_brought_to_size_are_the_logits(
+    size: tuple[int, int], small: tuple[str, Network]
+) -> None:
+    name, network = small
+    if name.startswith("mask2former"):
+        pytest.skip("a mask classifier has no last layer over pixels")
+    found = output_of(network, batch_of(size))
+    with torch.inference_mode():
+        logits = network.brought(network.classify(found["features"]), found["logits"].shape[-2:])
+    torch.testing.assert_close(logits, found["logits"], rtol=0, atol=1e-5)
 
 
 def test_the_features_are_what_the_last_layer_is_given(small: tuple[str, Network]) -> None:
@@ -359,7 +385,83 @@ def test_a_network_of_smp_gives_logits_of_the_batchs_size(architecture: str) -> 
     assert output_of(network, batch_of(ODD_SIZE))["logits"].shape == (1, CLASSES, *ODD_SIZE)
 
 
+class SmpStandIn(nn.Module):
+    """A model as the package makes it: the head brings the decoder's maps to the batch's size."""
+
+    def __init__(self, stride: int) -> None:
+        super().__init__()
+        self.encoder = nn.Conv2d(3, 8, stride, stride)
+        self.encoder.output_stride = 32
+        self.decoder = nn.Conv2d(8, 6, 3, padding=1)
+        self.segmentation_head = nn.Sequential(
+            nn.Conv2d(6, CLASSES, 3, padding=1), nn.UpsamplingBilinear2d(scale_factor=stride)
+        )
+
+
+@pytest.fixture
+def smp(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[int], dict[str, str]]:
+    """Makes options of a method for a network of smp whose features have some stride."""
+
+    def options_for(stride: int) -> dict[str, str]:
+        package = SimpleNamespace(
+            MODEL_ARCHITECTURES_MAPPING={f"s{stride}": type(f"S{stride}", (), {})},
+            encoders=SimpleNamespace(get_encoder_names=lambda: ["stand_in"]),
+            create_model=lambda *_, **__: SmpStandIn(stride),
+        )
+        monkeypatch.setattr("methods.networks.smp._package", lambda: package)
+        name, path = f"smp:S{stride}:stand_in", tmp_path / f"{stride}.safetensors"
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            state = network_class(name)().state_dict()
+        safetensors.torch.save_file(state, path)
+        return {"network": name, "weights": str(path), "device": "cpu"}
+
+    return options_for
+
+
+@pytest.mark.parametrize("stride", [1, 4, 8])
+@pytest.mark.parametrize("size", [SIZE, ODD_SIZE])
+def test_features_of_smp_end_where_the_batch_ends(
+    stride: int, size: tuple[int, int], smp: Callable[[int], dict[str, str]]
+) -> None:
+    given, batch = smp(stride), batch_of(size)
+    network = load_network(given["network"], given["weights"])
+    rows, columns = (-(-side // stride) for side in size)
+    with torch.inference_mode():
+        padded = nn.functional.pad(batch, (0, -size[1] % 32, 0, -size[0] % 32))
+        expected = network.decoder(network.encoder(padded))[..., :rows, :columns]
+        found = network(batch)
+        logits = network.classify(expected)[..., : size[0], : size[1]]
+    assert torch.equal(found["features"], expected)
+    assert torch.equal(found["logits"], logits)
+
+
+@pytest.mark.parametrize("stride", [1, 4, 8])
+def test_ash_that_prunes_nothing_is_energy_on_a_padded_batch_of_smp(
+    stride: int, smp: Callable[[int], dict[str, str]]
+) -> None:
+    given = smp(stride)
+    image = np.random.default_rng(0).integers(0, 256, (*ODD_SIZE, 3), np.uint8)
+    ash = load_method("ash", variant="p", percentile=0, **given).predict(image)
+    energy = load_method("energy", **given).predict(image)
+    assert np.array_equal(ash.score, energy.score)
+
+
 # The authors' own code as the oracle
+
+
+@pytest.mark.parametrize("window", ["", "301x333"])
+@pytest.mark.parametrize("name", ["espnetv2", "erfnet", "enet"])
+def test_ash_that_prunes_nothing_is_energy_of_a_real_network(
+    name: str, window: str, data_folder: Path
+) -> None:
+    weights = str(data_folder / "weights" / REAL_FILES[name])
+    given = {"network": name, "weights": weights, "window": window, "device": "cpu"}
+    with Image.open(data_folder / "RoadAnomaly21" / "images" / "0.png") as opened:
+        image = np.asarray(opened.convert("RGB"))
+    ash = load_method("ash", variant="p", percentile=0, **given).predict(image)
+    energy = load_method("energy", **given).predict(image)
+    np.testing.assert_allclose(ash.score, energy.score, rtol=0, atol=1e-5)
 
 
 @pytest.fixture(scope="module")

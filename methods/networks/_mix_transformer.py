@@ -10,6 +10,7 @@ from torch import Tensor, nn
 HEADS = (1, 2, 5, 8)  # of attention, by stage
 REDUCTIONS = (8, 4, 2, 1)  # how much coarser the keys are than the queries, by stage
 EXPANSION = 4  # hidden channels of the feed-forward part per channel
+DROP_PATH = 0.1  # of the last block, in training; it grows evenly from 0 at the first
 
 
 class MixTransformer(nn.Module):
@@ -21,10 +22,14 @@ class MixTransformer(nn.Module):
     def __init__(self, widths: Sequence[int], depths: Sequence[int], eps: float) -> None:
         super().__init__()
         self.layers = nn.ModuleList()
-        inputs = 3
+        inputs, last = 3, sum(depths) - 1
+        shares = (DROP_PATH * place / last for place in range(sum(depths)))
         for number, (width, depth) in enumerate(zip(widths, depths, strict=True)):
             kernel, stride = (3, 2) if number else (7, 4)
-            blocks = (_Block(width, HEADS[number], REDUCTIONS[number], eps) for _ in range(depth))
+            blocks = (
+                _Block(width, HEADS[number], REDUCTIONS[number], eps, next(shares))
+                for _ in range(depth)
+            )
             self.layers.append(
                 nn.ModuleList(
                     [
@@ -57,16 +62,34 @@ class _PatchEmbedding(nn.Module):
 
 
 class _Block(nn.Module):
-    def __init__(self, width: int, heads: int, reduction: int, eps: float) -> None:
+    def __init__(self, width: int, heads: int, reduction: int, eps: float, dropped: float) -> None:
         super().__init__()
         self.norm1 = nn.LayerNorm(width, eps)
         self.attn = _Attention(width, heads, reduction, eps)
         self.norm2 = nn.LayerNorm(width, eps)
         self.ffn = _FeedForward(width)
+        self.drop_path = DropPath(dropped)
 
     def forward(self, tokens: Tensor, size: tuple[int, int]) -> Tensor:
-        tokens = tokens + self.attn(self.norm1(tokens), size)
-        return tokens + self.ffn(self.norm2(tokens), size)
+        tokens = tokens + self.drop_path(self.attn(self.norm1(tokens), size))
+        return tokens + self.drop_path(self.ffn(self.norm2(tokens), size))
+
+
+class DropPath(nn.Module):
+    """A residual branch; in training it is left out for an image with probability `share`.
+
+    What is kept is scaled up, so that the mean stays (stochastic depth, Huang et al. 2016).
+    """
+
+    def __init__(self, share: float) -> None:
+        super().__init__()
+        self.share = share
+
+    def forward(self, branch: Tensor) -> Tensor:
+        if not (self.training and self.share):
+            return branch
+        kept = torch.rand(len(branch), 1, 1, device=branch.device) >= self.share
+        return branch * kept / (1 - self.share)
 
 
 class _Attention(nn.Module):

@@ -33,8 +33,10 @@ class ERFNet(Network):
         self.decoder = _Decoder(self.outputs)
 
     def forward(self, batch: Tensor) -> dict[str, Tensor]:
+        height, width = batch.shape[-2:]
         features = self.decoder.layers(self.encoder.layers(self.encoder.initial_block(batch)))
-        return {"logits": self.classify(features), "features": features}
+        features = features[..., : (height + 1) // 2, : (width + 1) // 2]  # sides are rounded up
+        return {"logits": self.classify(features)[..., :height, :width], "features": features}
 
     def classify(self, features: Tensor) -> Tensor:
         return self.decoder.output_conv(features)
@@ -72,7 +74,8 @@ class _Downsampler(nn.Module):
         self.bn = nn.BatchNorm2d(outputs, eps=1e-3)
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.relu(self.bn(torch.cat([self.conv(x), F.max_pool2d(x, 2)], dim=1)))
+        pooled = F.max_pool2d(x, 2, ceil_mode=True)  # odd sides are rounded up, as by `conv`
+        return F.relu(self.bn(torch.cat([self.conv(x), pooled], dim=1)))
 
 
 class _Residual(nn.Module):

@@ -55,11 +55,15 @@ class ESPNetv2(Network):
         x = self.bu_dec_l3(self.bu_br_l3(_add_upsampled(self.merge_enc_dec_l3(stride4), x)))
         x = self.bu_br_l4(_add_upsampled(self.merge_enc_dec_l4(stride2), x))
         features = self.bu_dec_l4.features(x)
-        logits = _stretched(self.classify(features), batch.shape[-2:])
+        logits = self.brought(self.classify(features), batch.shape[-2:])
         return {"logits": logits, "features": features}
 
     def classify(self, features: Tensor) -> Tensor:
         return self.bu_dec_l4.merge_layer[-1](features)
+
+    def brought(self, logits: Tensor, size: tuple[int, ...]) -> Tensor:
+        """The logits of `classify` at the (h, w) `size` of the batch, corners on corners."""
+        return _stretched(logits, size)
 
     @staticmethod
     def translated(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

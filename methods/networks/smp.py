@@ -17,7 +17,8 @@ class _Smp(Network):
 
     Logits have the size of the batch, as the package gives them; features (what the decoder
     gives) have the decoder's stride. The batch is padded with zeros, below and on the right, to
-    the multiple that the encoder needs, and logits are cropped.
+    the multiple that the encoder needs. Features are cropped to the batch before the head, so that
+    logits are those of the features; and so are logits, after it.
     """
 
     paper = "https://github.com/qubvel-org/segmentation_models.pytorch"
@@ -37,6 +38,13 @@ class _Smp(Network):
         height, width = batch.shape[-2:]
         padded = F.pad(batch, (0, -width % self.divisor, 0, -height % self.divisor))
         features = self.decoder(self.encoder(padded))
+        rows, columns = (
+            -(-side * of_padded // whole)
+            for side, of_padded, whole in zip(
+                (height, width), features.shape[-2:], padded.shape[-2:], strict=True
+            )
+        )
+        features = features[..., :rows, :columns]
         return {"logits": self.classify(features)[..., :height, :width], "features": features}
 
     def classify(self, features: Tensor) -> Tensor:
