@@ -230,7 +230,8 @@ class PostHoc(Method):
             found, probabilities = self._through_windows(
                 methods, mirrored(view) if flip else view, size
             )
-            for total, each in zip((*scores, chances), (*found, probabilities), strict=True):
+            # Plane by plane: to mirror makes a copy.
+            for total, each in zip((*scores, *chances), (*found, *probabilities), strict=True):
                 total += mirrored(each) if flip else each
         for total in (*scores, chances):
             total /= len(views)
