@@ -46,7 +46,6 @@ class PostHoc(Method):
 
     network: str = "tiny"  # a name of `harness list networks`, path.py or path.py:ClassName
     weights: str = ""  # path of a checkpoint; empty: the network's own
-    also_trained_on: tuple[str, ...] = ()  # data that `weights` have seen beside the network's own
     device: str = "auto"  # auto (cuda where there is one), cpu, cuda, cuda:1, …
     precision: Literal["float32", "bfloat16", "float16"] = "float32"  # of the network's pass
     compile: bool = False  # torch.compile the network: slow to begin, faster per image
@@ -56,6 +55,7 @@ class PostHoc(Method):
     stride: tuple[int, ...] = ()  # rows x columns between windows; (): they do not overlap
     scales: tuple[float, ...] = (1.0,)  # of the image; scores are averaged over them
     flip: bool = False  # average over the image and its mirror image
+    also_trained_on: tuple[str, ...] = ()  # data that `weights` have seen beside the network's own
 
     def __post_init__(self) -> None:
         network_class(self.network)

@@ -230,7 +230,7 @@ def test_an_entry_point_that_is_no_method_is_refused() -> None:
 def test_options_are_the_fields_in_their_order() -> None:
     assert list(option_fields(method_class("energy"))) == [
         "network", "weights", "device", "precision", "compile", "upsample",
-        "post_processing", "window", "stride", "scales", "flip", "temperature",
+        "post_processing", "window", "stride", "scales", "flip", "also_trained_on", "temperature",
     ]  # fmt: skip
 
 
@@ -372,7 +372,7 @@ def test_the_sources_of_a_method_on_its_own_are_its_file() -> None:
 def test_an_import_inside_a_function_is_followed_too(line: str, write: Write) -> None:
     path = write(GOOD.replace("        return", f"        {line}\n        return"))
     names = [found.name for found in source_files(load_method(path))]
-    assert sorted(names) == ["_network.py", "_weights.py", "constant.py"]
+    assert sorted(names) == ["_array_pickle.py", "_network.py", "_weights.py", "constant.py"]
 
 
 def test_source_files_come_in_one_order() -> None:
