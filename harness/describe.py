@@ -3,20 +3,29 @@
 import ast
 import importlib.util
 import os
+import re
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from harness import provenance
 from harness.data import dataset_names, status
-from harness.errors import HarnessError
-from harness.method import METHODS_FOLDER, method_names
+from harness.errors import HarnessError, MethodError
+from harness.method import METHODS_FOLDER, import_named, method_names
 from harness.metrics import METRICS, Metric
 from harness.metrics.flavours import FLAVOURS
 from harness.store import load_runs
 from harness.types import Run
+
+GIVEN = "give --weights PATH"
+SMP: Mapping[str, Any] = {
+    "name": "smp:ARCHITECTURE:ENCODER",
+    "title": "any of segmentation_models_pytorch",
+    "weights": GIVEN,
+    "outputs": "19",
+}
 
 
 def method_lines() -> list[tuple[str, str]]:
@@ -24,10 +33,34 @@ def method_lines() -> list[tuple[str, str]]:
     return [(name, _first_line(METHODS_FOLDER / f"{name}.py")) for name in method_names()]
 
 
-def network_lines() -> list[tuple[str, str]]:
+def _network_lines() -> list[tuple[str, str]]:
     """(name, first line of its file) of every network and variant; none is imported."""
     files = sorted((METHODS_FOLDER / "networks").glob("[!_]*.py"))
     return [(name, _first_line(path)) for path in files for name in _variants(path)]
+
+
+def network_rows(told: Callable[[MethodError], None]) -> list[dict[str, Any]]:
+    """What each network is; of one that cannot be imported the name and what its file is for.
+
+    Args:
+        told: gets the reasons why some cannot, each once.
+    """
+    rows: list[Mapping[str, Any]] = []
+    reasons: dict[str, MethodError] = {}
+    for name, line in _network_lines():
+        if name == "smp":  # whose networks are made by name
+            rows.append(SMP)
+            continue
+        try:
+            found = import_named("methods._network", what="network").network_class(name)
+            rows.append(_network_row(name, found))
+        except MethodError as error:
+            reasons.setdefault(str(error), error)
+            rows.append({"name": name, "title": line})
+    for each in reasons.values():
+        told(each)
+    columns = ("name", "title", "parameters", "mIoU", "weights", "outputs")
+    return [{column: row.get(column) for column in columns} for row in rows]
 
 
 def _variants(path: Path) -> list[str]:
@@ -148,3 +181,26 @@ def _first_line(path: Path) -> str:
 
 def _pairs(title: str, pairs: Any) -> list[str]:
     return [title, *(f"  {key:<26}{value}" for key, value in pairs.items())]
+
+
+def _network_row(name: str, network: Any) -> dict[str, Any]:
+    """The facts of a subclass of `Network`; its mIoU (%) is that stated for Cityscapes val."""
+    address, note = "", ""
+    if network.sources:
+        address, note = network.sources[0].address, network.sources[0].note
+    stated = re.search(r"([\d.]+) mIoU", note) if "cityscapes_train" in network.trained_on else None
+    if not address:
+        weights = GIVEN
+    elif address.startswith("hf://"):
+        weights = "hub"
+    else:
+        weights = "own, fetched" if "://" in address else "own, included"
+    void = network.extra_is_void
+    return {
+        "name": name,
+        "title": network.title,
+        "parameters": network.parameters_expected,
+        "mIoU": float(stated[1]) if stated else None,
+        "weights": weights,
+        "outputs": f"{network.outputs - 1} and void" if void else str(network.outputs),
+    }

@@ -178,7 +178,8 @@ def fitted(name: str, method: Method, *, fits: Path = FITS) -> Path | None:
     does one fitted on the data that the network was trained on.
 
     Raises:
-        MethodError: there is none, and which command makes one; or there are several.
+        MethodError: there is none, and which command makes one; or there are several; or the one
+            that was given is of another method, of other options or weights.
     """
     if not _learns(method) or not getattr(method, "needs_fit", True):
         return None

@@ -9,6 +9,7 @@ from leaderboard.cells import MISSING, network, number_text
 from leaderboard.rows import Row
 from leaderboard.rules import arrow, described
 from leaderboard.rules import value as _value
+from leaderboard.tabular import tabular
 from leaderboard.text import FORMATS
 
 HEATED = ("mIoU", "AP")
@@ -118,22 +119,5 @@ def _heat_table(run: Run, metric: str) -> HeatTable:
 
 
 def _text(table: HeatTable, form: str) -> str:
-    rows = [("", *table.columns), *((name, *(c.text for c in cells)) for name, cells in table.rows)]
-    if form == "markdown":
-        marks = ("---", *("---:" for _ in table.columns))
-        return "\n".join(f"| {' | '.join(row)} |" for row in (rows[0], marks, *rows[1:]))
-    if form == "latex":
-        body = [" & ".join(row).replace("_", r"\_").replace(MISSING, "--") + r" \\" for row in rows]
-        columns = "l" + "r" * len(table.columns)
-        return "\n".join(
-            [rf"\begin{{tabular}}{{{columns}}}", r"\toprule", body[0], r"\midrule", *body[1:],
-             r"\bottomrule", r"\end{tabular}"]
-        )  # fmt: skip
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join(
-        "  ".join(
-            c.rjust(w) if k else c.ljust(w)
-            for k, (c, w) in enumerate(zip(row, widths, strict=True))
-        )
-        for row in rows
-    )
+    grid = [("", *table.columns), *((name, *(c.text for c in cells)) for name, cells in table.rows)]
+    return tabular(grid, form, numeric=[False, *(True for _ in table.columns)])

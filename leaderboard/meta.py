@@ -10,7 +10,8 @@ from typing import Any
 from harness.meta_report import BY_FRAMES, PUBLISHED, MetaReport, Removal, load_reports
 from harness.types import Run
 from leaderboard.cells import ORACLE, printable
-from leaderboard.text import cell_text, latex_text, markdown_text
+from leaderboard.tabular import tabular
+from leaderboard.text import cell_text
 
 BADGE = "oracle, not ranked"
 RATES = ("auroc", "ap", "accuracy")
@@ -79,25 +80,8 @@ def formatted_report(report: MetaReport, form: str = "table") -> str:
         return _as_data(report, form)
     table = meta_table(report)
     lines = [table.columns, *table.rows]
-    if form == "markdown":
-        marks = ("---", *("---:" for _ in table.columns[1:]))
-        texts = [lines[0], marks, *(tuple(map(markdown_text, line)) for line in lines[1:])]
-        return "\n".join(f"| {' | '.join(line)} |" for line in texts)
-    if form == "latex":
-        body = [" & ".join(map(latex_text, line)) + r" \\" for line in lines]
-        columns = "l" + "r" * (len(table.columns) - 1)
-        return "\n".join(
-            [rf"\begin{{tabular}}{{{columns}}}", r"\toprule", body[0], r"\midrule", *body[1:],
-             r"\bottomrule", r"\end{tabular}"]
-        )  # fmt: skip
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    padded = [
-        [c.rjust(w) if k else c.ljust(w) for k, (c, w) in enumerate(zip(line, widths, strict=True))]
-        for line in lines
-    ]
-    return "\n".join(
-        [f"{table.title}: {table.about}", *("  ".join(line).rstrip() for line in padded)]
-    )
+    text = tabular(lines, form, numeric=[False, *(True for _ in table.columns[1:])])
+    return f"{table.title}: {table.about}\n{text}" if form == "table" else text
 
 
 def _cells(removal: Removal, report: MetaReport) -> tuple[str, ...]:

@@ -60,33 +60,33 @@ def rows_of(output: NetworkOutput, size: tuple[int, int]) -> Rows:
     maps = output.logits if output.mask_logits is None else output.mask_logits
     if maps.shape[1:] == size and output.mask_logits is None:
         return output.rows
-    stretch = _Stretch.between(maps, size, align_corners=output.align_corners)
+    stretch = Stretch.between(maps, size, align_corners=output.align_corners)
     of_kind = _logit_rows if output.mask_logits is None else _mask_rows
     return functools.partial(of_kind, output, stretch)
 
 
 @dataclass(frozen=True, eq=False)
-class _Stretch:
+class Stretch:
     """Which two rows of a map make each row at full size, and how much of the lower one."""
 
     above: Tensor  # (H,) int64
     below: Tensor  # (H,) int64
-    share: Tensor  # (H,) float32 in [0, 1], of the row below
+    share: Tensor  # (H,) in [0, 1], of the row below
     width: int  # at full size
     align_corners: bool
 
     @classmethod
-    def between(cls, maps: Tensor, size: tuple[int, int], *, align_corners: bool) -> "_Stretch":
+    def between(cls, maps: Tensor, size: tuple[int, int], *, align_corners: bool) -> "Stretch":
         """That from (C, h, w) `maps` to (H, W) `size`, with the very weights of `upsampled`."""
         height = maps.shape[1]
-        rows = torch.eye(height, device=maps.device)
+        rows = torch.eye(height, dtype=maps.dtype, device=maps.device)
         weights = upsampled(rows[None], (size[0], height), align_corners=align_corners)[0]
         above = (weights > 0).to(torch.uint8).argmax(dim=1)
         below = (above + 1).clamp(max=height - 1)
         share = weights.gather(1, below[:, None])[:, 0] * (below > above)
         return cls(above, below, share, size[1], align_corners)
 
-    def __call__(self, maps: Tensor, rows: slice) -> Tensor:
+    def __call__(self, maps: Tensor, rows: slice | Tensor) -> Tensor:
         """`upsampled(maps, size)[:, rows]`, but for rounding, without computing other rows."""
         share = self.share[rows, None]
         mixed = torch.lerp(maps[:, self.above[rows]], maps[:, self.below[rows]], share)
@@ -94,13 +94,13 @@ class _Stretch:
         return upsampled(mixed, size, align_corners=self.align_corners)
 
 
-def _logit_rows(output: NetworkOutput, stretch: _Stretch, rows: slice) -> NetworkOutput:
+def _logit_rows(output: NetworkOutput, stretch: Stretch, rows: slice) -> NetworkOutput:
     """The logits, and those of further outputs, in some rows at full size."""
     extra = None if output.extra is None else stretch(output.extra, rows)
     return NetworkOutput(stretch(output.logits, rows), extra)
 
 
-def _mask_rows(output: NetworkOutput, stretch: _Stretch, rows: slice) -> NetworkOutput:
+def _mask_rows(output: NetworkOutput, stretch: Stretch, rows: slice) -> NetworkOutput:
     """The masks of a mask classifier in some rows at full size, and the logits they give."""
     assert output.mask_logits is not None, "a mask classifier"
     assert output.class_logits is not None, "a mask classifier"

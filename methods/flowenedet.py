@@ -27,7 +27,7 @@ from methods._flow_inputs import FlowInputs
 from methods._network import CLASSES, NetworkOutput
 from methods._smoothing import PostProcessing, at_boundaries, smoothed
 from methods._steps import Remembered
-from methods._upsampling import resized, upsampled
+from methods._upsampling import Stretch, resized, upsampled
 from methods._weights import ENDINGS
 
 BAND_VALUES = {"cpu": 1 << 24, "cuda": 1 << 28}  # of one map inside the flow, at a time
@@ -216,20 +216,5 @@ class _Picked(Sequence[Frame]):
 
 def _rows(context: Tensor, size: tuple[int, int], *, align_corners: bool) -> Rows:
     """Gives rows of the (P, h, w) context brought to (H, W) `size`, made when they are needed."""
-    height = context.shape[1]
-    if context.shape[1:] == size:
-        return lambda near: context[None, :, near]
-
-    def rows(near: Tensor) -> Tensor:
-        at = near.to(context.dtype)
-        if align_corners:
-            at = at * ((height - 1) / max(size[0] - 1, 1))
-        else:
-            at = ((at + 0.5) * (height / size[0]) - 0.5).clamp(min=0)
-        above = at.floor().long().clamp(max=height - 1)
-        below = (above + 1).clamp(max=height - 1)
-        weight = (at - above)[None, :, None]
-        mixed = torch.lerp(context[:, above], context[:, below], weight)
-        return upsampled(mixed, (len(near), size[1]), align_corners=align_corners)[None]
-
-    return rows
+    stretch = Stretch.between(context, size, align_corners=align_corners)
+    return lambda near: stretch(context, near)[None]

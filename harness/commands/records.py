@@ -1,6 +1,5 @@
 """Commands on what is there: list, show, compare, invalidate, delete, doctor."""
 
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,16 +15,8 @@ from harness.commands.options import (
     root_option,
 )
 from harness.commands.printing import print_rows, tell
-from harness.errors import MethodError
 
 Row = Mapping[str, Any]  # the title of a column -> text, number or None
-GIVEN = "give --weights PATH"
-SMP = {
-    "name": "smp:ARCHITECTURE:ENCODER",
-    "title": "any of segmentation_models_pytorch",
-    "weights": GIVEN,
-    "outputs": "19",
-}
 
 
 @click.command(name="list")
@@ -124,10 +115,12 @@ def doctor(data_root: Path | None, out: Path) -> None:
     click.echo(doctor_report(data_root, out))
 
 
-def _listed(what: str) -> list[Row]:
+def _listed(what: str) -> Sequence[Row]:
     """A row for each method, network, data set or metric, with its name and title at least."""
     if what == "networks":
-        return _network_rows()
+        from harness.describe import network_rows
+
+        return network_rows(tell)
     if what == "methods":
         from harness.describe import method_lines
 
@@ -144,55 +137,6 @@ def _listed(what: str) -> list[Row]:
     return [{"name": name, "title": title} for name, title in pairs]
 
 
-def _network_rows() -> list[Row]:
-    """What each network is; of one that cannot be imported the name and what its file is for.
-
-    Why it cannot is told on stderr.
-    """
-    from harness.describe import network_lines
-    from harness.method import import_named
-
-    rows: list[Row] = []
-    told: dict[str, MethodError] = {}
-    for name, line in network_lines():
-        if name == "smp":  # whose networks are made by name
-            rows.append(SMP)
-            continue
-        try:
-            found = import_named("methods._network", what="network").network_class(name)
-            rows.append(_network_row(name, found))
-        except MethodError as error:
-            told.setdefault(str(error), error)
-            rows.append({"name": name, "title": line})
-    for each in told.values():
-        tell(each)
-    columns = ("name", "title", "parameters", "mIoU", "weights", "outputs")
-    return [{column: row.get(column) for column in columns} for row in rows]
-
-
-def _network_row(name: str, network: Any) -> Row:
-    """The facts of a subclass of `Network`; its mIoU (%) is that stated for Cityscapes val."""
-    address, note = "", ""
-    if network.sources:
-        address, note = network.sources[0].address, network.sources[0].note
-    stated = re.search(r"([\d.]+) mIoU", note) if "cityscapes_train" in network.trained_on else None
-    if not address:
-        weights = GIVEN
-    elif address.startswith("hf://"):
-        weights = "hub"
-    else:
-        weights = "own, fetched" if "://" in address else "own, included"
-    void = network.extra_is_void
-    return {
-        "name": name,
-        "title": network.title,
-        "parameters": network.parameters_expected,
-        "mIoU": float(stated[1]) if stated else None,
-        "weights": weights,
-        "outputs": f"{network.outputs - 1} and void" if void else str(network.outputs),
-    }
-
-
 def _formatted(rows: Sequence[Row], form: str) -> str:
     """The rows as text without a final line break: table, markdown, csv, json or latex.
 
@@ -202,7 +146,8 @@ def _formatted(rows: Sequence[Row], form: str) -> str:
     import io
     import json
 
-    from leaderboard.text import cell_text, latex_text, markdown_text
+    from leaderboard.tabular import tabular
+    from leaderboard.text import cell_text
 
     columns = list(rows[0])
     if form == "json":
@@ -217,25 +162,7 @@ def _formatted(rows: Sequence[Row], form: str) -> str:
     columns = [c for c in columns if any(row[c] is not None for row in rows)]
     numeric = [any(isinstance(row[c], int | float) for row in rows) for c in columns]
     lines = [columns, *([_cell(row[c]) for c in columns] for row in rows)]
-    if form == "markdown":
-        marks = ["---:" if number else "---" for number in numeric]
-        texts = [columns, marks, *([markdown_text(cell) for cell in line] for line in lines[1:])]
-        return "\n".join(f"| {' | '.join(line)} |" for line in texts)
-    if form == "latex":
-        body = [" & ".join(latex_text(cell) for cell in line) + r" \\" for line in lines]
-        kinds = "".join("r" if number else "l" for number in numeric)
-        return "\n".join(
-            [rf"\begin{{tabular}}{{{kinds}}}", r"\toprule", body[0], r"\midrule", *body[1:],
-             r"\bottomrule", r"\end{tabular}"]
-        )  # fmt: skip
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return "\n".join(
-        "  ".join(
-            cell.rjust(width) if number else cell.ljust(width)
-            for cell, width, number in zip(line, widths, numeric, strict=True)
-        ).rstrip()
-        for line in lines
-    )
+    return tabular(lines, form, numeric=numeric)
 
 
 def _cell(value: Any) -> str:
